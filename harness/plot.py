@@ -1,0 +1,200 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Draws loss and accuracy of run records as PNG and SVG: a figure per suite, task, preset, data."""
+
+import argparse
+import itertools
+import json
+import math
+import pathlib
+import sys
+
+FORMAT = "assay record 1"
+# Okabe and Ito: told apart with every common form of colour blindness. More than seven variants
+# differ by line style as well.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+STYLES = ("-", (0, (6, 2)), (0, (2, 1)), (0, (6, 1, 1, 1)))
+
+
+class Failure(Exception):
+    """A message for the user; the program ends with status 2."""
+
+
+def record_files(paths):
+    for path in map(pathlib.Path, paths):
+        if path.is_dir():
+            files = sorted(path.rglob("*.json"), key=lambda f: f.as_posix().encode())
+            yield from (f for f in files if not any(p[0] == "." for p in f.relative_to(path).parts))
+        else:
+            yield path
+
+
+def read_record(path):
+    """What a figure needs of the record in a file; None for a table that was written beside it."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as reason:
+        raise Failure(f"{path}: {reason.strerror}")
+    except ValueError as reason:
+        raise Failure(f"{path}: expected JSON: {reason}")
+    found = record.get("format") if isinstance(record, dict) else None
+    if found != FORMAT:
+        if isinstance(found, str) and found.startswith("assay table"):
+            return None
+        raise Failure(f'{path}: expected the format "{FORMAT}", found {json.dumps(found)}')
+    try:
+        cell, data = record["cell"], record["data"]
+        section = (cell["suite"], cell["task"], cell["preset"], data["source"],
+                   record["arithmetic"], record["profile"])
+        row = (cell["variant"], cell["setting"])
+        points = [(p["step"], p["loss"], p.get("accuracy", math.nan)) for p in record["curve"]]
+        baselines = {b["name"]: b["correct"] / b["count"] for b in record["baselines"]}
+        state = (record["final_sha256"], data["sha256"])
+        return section, row, cell["seed"], points, baselines, state
+    except (KeyError, TypeError, ZeroDivisionError) as reason:
+        raise Failure(f"{path}: not a whole run record: {reason!r}")
+
+
+def collect(paths):
+    """{section: ({row: {seed: points}}, {baseline: [accuracy, one per data set]})}"""
+    sections, states, drawn = {}, {}, set()
+    for path in record_files(paths):
+        found = read_record(path)
+        if found is None:
+            continue
+        section, row, seed, points, baselines, state = found
+        first, known = states.setdefault((section, row, seed), (path, state))
+        if known != state:
+            raise Failure(f"{first} and {path}: two records of one cell whose results differ")
+        rows, chances = sections.setdefault(section, ({}, {}))
+        rows.setdefault(row, {})[seed] = points
+        if (section, state[1]) not in drawn:
+            drawn.add((section, state[1]))
+            for name, accuracy in baselines.items():
+                chances.setdefault(name, []).append(accuracy)
+    if not sections:
+        raise Failure("expected run records (*.json), found none")
+    return sections
+
+
+def over_seeds(seeds, column):
+    """Steps, mean, lowest and highest over the seeds that have a value there."""
+    values = {}
+    for points in seeds.values():
+        for point in points:
+            if not math.isnan(point[column]):
+                values.setdefault(point[0], []).append(point[column])
+    steps = sorted(values)
+    return (steps, [math.fsum(values[s]) / len(values[s]) for s in steps],
+            [min(values[s]) for s in steps], [max(values[s]) for s in steps])
+
+
+def smooth(values, window):
+    """Mean over the last `window` values (fewer at the start): losses of single steps are noisy."""
+    return [math.fsum(values[max(0, i + 1 - window):i + 1]) / (i + 1 - max(0, i + 1 - window))
+            for i in range(len(values))]
+
+
+def draw(plt, section, rows, chances, window):
+    suite, task, preset, source, arithmetic, profile = section
+    figure, (loss, accuracy) = plt.subplots(1, 2, figsize=(11, 5.2), sharex=True)
+    looks = itertools.cycle([(c, s) for s in STYLES for c in COLOURS])
+    for (row, seeds), (colour, style) in zip(sorted(rows.items()), looks):
+        name = row[0] if row[1] == "default" else f"{row[0]} ({row[1]})"
+        for axes, column, scale, span in ((loss, 1, 1, window), (accuracy, 2, 100, 1)):
+            steps, mean, low, high = over_seeds(seeds, column)
+            mean, low, high = ([scale * v for v in smooth(values, span)]
+                               for values in (mean, low, high))
+            axes.plot(steps, mean, color=colour, linestyle=style, markersize=4,
+                      marker="o" if len(steps) <= 30 else None,
+                      label=name if axes is loss else None)
+            if len(seeds) > 1:
+                axes.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
+    levels = sorted(((100 * math.fsum(v) / len(v), name) for name, v in chances.items()))
+    for (level, name), style in zip(levels, itertools.cycle(("--", "-.", ":"))):
+        accuracy.axhline(level, color="#555555", linestyle=style, linewidth=1.6,
+                         label=f"trivial: {name}")
+    loss.set_ylabel("training loss" + (f" (mean of {window} points)" if window > 1 else ""))
+    accuracy.set_ylabel("validation accuracy, %", labelpad=10)
+    for axes in (loss, accuracy):
+        axes.set_xlabel("step")
+        axes.grid(True, color="#dddddd", linewidth=0.8)
+        axes.set_axisbelow(True)
+    origin = "generated data" if source == "generator" else f"real data: {source}"
+    most = max(len(seeds) for seeds in rows.values())
+    shade = f"; line: mean, band: range of {most} seeds" if most > 1 else ""
+    made = f"{origin}; arithmetic {arithmetic}, {profile}{shade}"
+    figure.suptitle(f"{suite} / {task}, preset {preset} ({made})", fontsize=13, parse_math=False)
+    handles = [h for axes in (loss, accuracy) for h in axes.get_legend_handles_labels()[0]]
+    columns = min(3, max(1, len(handles)))
+    lines = -(-len(handles) // columns)
+    legend = figure.legend(handles=handles, loc="lower center", ncol=columns, frameon=False)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+    figure.tight_layout(rect=(0, (0.1 + 0.26 * lines) / 5.2, 1, 1))
+    return figure
+
+
+def file_names(sections):
+    """suite-task-preset, with data, arithmetic and profile where figures differ only in those."""
+    def plain(part):
+        return "".join(c if c.isascii() and (c.isalnum() or c in "._") else "_" for c in part)
+    for parts in (3, 4, 6):
+        names = {section: "-".join(map(plain, section[:parts])) for section in sections}
+        if len(set(names.values())) == len(names):
+            return names
+    raise Failure("two figures would have the same file name")
+
+
+def plot(arguments):
+    sections = collect(arguments.records)
+    try:
+        import matplotlib
+    except ImportError:
+        raise Failure("expected matplotlib (Debian: python3-matplotlib), found none")
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+    matplotlib.rcdefaults()                     # the user's own style would change the bytes
+    # Large type, so that the figure is still read at half its width.
+    plt.rcParams.update({"svg.hashsalt": "assay", "svg.fonttype": "path", "font.size": 14,
+                         "lines.linewidth": 2.2, "axes.spines.top": False,
+                         "axes.spines.right": False, "savefig.dpi": 150})
+    folder = pathlib.Path(arguments.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    for section, name in sorted(file_names(sections).items()):
+        figure = draw(plt, section, *sections[section], arguments.smooth)
+        anonymous = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
+        for suffix, metadata in anonymous.items():
+            path = folder / f"{name}.{suffix}"
+            hidden = folder / f".{name}.{suffix}"
+            figure.savefig(hidden, format=suffix, metadata=metadata)
+            hidden.replace(path)
+            print(path)
+        plt.close(figure)
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="example:\n  harness/plot.py --output results/demo results/demo/records\n\n"
+               "draws every variant found below results/demo/records, with the trivial baselines\n"
+               "dashed, into results/demo/lra-listops-tiny.png and .svg. The same records give\n"
+               "the same bytes.")
+    parser.add_argument("records", nargs="+", help="run records (JSON), or folders of them")
+    parser.add_argument("-o", "--output", default=".", metavar="FOLDER",
+                        help="where the figures go (default: here)")
+    parser.add_argument("-s", "--smooth", type=int, default=1, metavar="N",
+                        help="draw the loss as the mean of the last N points (default: 1)")
+    arguments = parser.parse_args()
+    if arguments.smooth < 1:
+        parser.error("--smooth: expected an integer from 1 up")
+    try:
+        plot(arguments)
+    except (Failure, OSError) as reason:
+        print(f"plot.py: {reason}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

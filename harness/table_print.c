@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tables: printing as Markdown, CSV, LaTeX and JSON. */
+#include "harness/table.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/files.h"
+#include "harness/json.h"
+
+typedef const struct assay_table_section *section;
+typedef const struct assay_table_row *row;
+
+/* What Markdown and LaTeX write differently. */
+struct markup {
+    void (*text)(FILE *out, const char *text); /* escaped */
+    const char *begin, *cell, *end;            /* of a line of the table */
+    const char *plus_minus, *percent, *to, *significant;
+};
+
+/* Escaped by a backslash, which Markdown allows before any ASCII punctuation. */
+static void markdown_text(FILE *out, const char *text)
+{
+    for (; *text; text++) {
+        if (strchr("\\`*_[]<>|~&#$", *text))
+            putc('\\', out);
+        putc(*text, out);
+    }
+}
+
+static void latex_text(FILE *out, const char *text)
+{
+    /* [ and * too: the end of the line before would take them as its arguments. */
+    static const char special[] = "\\{}$&#^_~%<>|\"[*";
+    static const char *const written[] = {"\\textbackslash{}",
+                                          "\\{",
+                                          "\\}",
+                                          "\\$",
+                                          "\\&",
+                                          "\\#",
+                                          "\\textasciicircum{}",
+                                          "\\_",
+                                          "\\textasciitilde{}",
+                                          "\\%",
+                                          "\\textless{}",
+                                          "\\textgreater{}",
+                                          "\\textbar{}",
+                                          "''{}",
+                                          "{[}",
+                                          "{*}"};
+    for (; *text; text++) {
+        const char *found = strchr(special, *text);
+        if (found)
+            fputs(written[found - special], out);
+        else
+            putc(*text, out);
+    }
+}
+
+static const struct markup markdown = {markdown_text, "| ", " | ",    " |\n",
+                                       "\u00b1",      "%",  "\u2013", "p \\< 0.01"};
+static const struct markup latex = {latex_text, "  ",  " & ", " \\\\\n",
+                                    "$\\pm$",   "\\%", "--",  "$p < 0.01$"};
+
+/* Three significant digits with a prefix of 1000. */
+static void put_scaled(FILE *out, double value)
+{
+    static const char *const prefix[] = {"", " k", " M", " G", " T", " P", " E"};
+    size_t i = 0;
+    for (; value >= 999.5 && i + 1 < sizeof prefix / sizeof *prefix; i++)
+        value /= 1000;
+    int places = i == 0 && value == floor(value) ? 0 : value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
+    fprintf(out, "%.*f%s", places, value, prefix[i]);
+}
+
+static void put_model(FILE *out, const struct markup *m, row r)
+{
+    m->text(out, r->record->cell.variant);
+    if (strcmp(r->record->cell.setting, "default") != 0) {
+        fputs(" (", out);
+        m->text(out, r->record->cell.setting);
+        putc(')', out);
+    }
+}
+
+/* "57.40 ± 1.20", or for one seed "57.40 [55.21–59.57]". */
+static void put_accuracy(FILE *out, const struct markup *m, row r)
+{
+    if (r->interval == ASSAY_INTERVAL_STUDENT)
+        fprintf(out, "%.2f %s %.2f", 100 * r->accuracy, m->plus_minus, 100 * r->margin);
+    else
+        fprintf(out, "%.2f [%.2f%s%.2f]", 100 * r->accuracy, 100 * r->low, m->to, 100 * r->high);
+}
+
+static void put_beaten(FILE *out, const struct markup *m, section s, row r)
+{
+    size_t beaten = 0;
+    for (size_t b = 0; b < s->baselines; b++)
+        beaten += assay_table_beats(r, b);
+    if (beaten == 0 || beaten == s->baselines) {
+        fputs(beaten == 0 ? "none" : "all", out);
+        return;
+    }
+    const char *before = "";
+    for (size_t b = 0; b < s->baselines; b++)
+        if (assay_table_beats(r, b)) {
+            fputs(before, out);
+            m->text(out, s->baseline[b].name);
+            before = ", ";
+        }
+}
+
+static void put_rows(FILE *out, const struct markup *m, section s)
+{
+    for (size_t i = 0; i < s->rows; i++) {
+        row r = &s->row[i];
+        fputs(m->begin, out);
+        put_model(out, m, r);
+        fprintf(out, "%s%zu%s", m->cell, r->seeds, m->cell);
+        put_accuracy(out, m, r);
+        fprintf(out, "%s%" PRIu64 "%s", m->cell, r->record->parameters, m->cell);
+        put_scaled(out, r->multiply_adds);
+        fputs(m->cell, out);
+        put_scaled(out, r->steps_per_second);
+        fprintf(out, "%s%.1f MiB%s", m->cell, (double)r->peak_bytes / (1 << 20), m->cell);
+        put_beaten(out, m, s, r);
+        fputs(m->end, out);
+    }
+}
+
+static void put_baselines(FILE *out, const struct markup *m, section s)
+{
+    for (size_t b = 0; b < s->baselines; b++) {
+        fprintf(out, "%strivial: ", m->begin);
+        m->text(out, s->baseline[b].name);
+        fprintf(out, "%s%s%.2f%s%s%s%s%s%s", m->cell, m->cell,
+                100 * (double)s->baseline[b].correct / (double)s->baseline[b].count, m->cell,
+                m->cell, m->cell, m->cell, m->cell, m->end);
+    }
+}
+
+static bool has_interval(section s, enum assay_interval interval)
+{
+    for (size_t i = 0; i < s->rows; i++)
+        if (s->row[i].interval == interval)
+            return true;
+    return false;
+}
+
+/* Where the data come from, which arithmetic, how the intervals and the last column are made. */
+static void put_notes(FILE *out, const struct markup *m, section s)
+{
+    const struct assay_record *r = s->record;
+    if (strcmp(r->data.source, "generator") == 0) {
+        fputs("Data: from the generator, not a real data set", out);
+    } else {
+        fputs("Data: the real data set ", out);
+        m->text(out, r->data.source);
+    }
+    if (s->draws == 1)
+        fprintf(out, " (sha256 %.16s)", r->data.sha256);
+    else
+        fprintf(out, " (%zu draws, by seed)", s->draws);
+    fprintf(out,
+            "; %" PRIu64 " training, %" PRIu64 " validation and %" PRIu64
+            " test samples. Arithmetic ",
+            r->data.train, r->data.validation, r->data.test);
+    m->text(out, r->arithmetic);
+    fprintf(out, ", profile %s.\n", r->profile);
+    fprintf(out, "Accuracy on the test samples, 95 %s confidence interval:", m->percent);
+    if (has_interval(s, ASSAY_INTERVAL_STUDENT))
+        fprintf(out, " mean %s half width over seeds (Student t)", m->plus_minus);
+    if (has_interval(s, ASSAY_INTERVAL_BINOMIAL))
+        fprintf(out, "%s [from%sto] over the test samples for a single seed (exact binomial)",
+                has_interval(s, ASSAY_INTERVAL_STUDENT) ? ";" : "", m->to);
+    fputs(".\n", out);
+    if (s->baselines > 0)
+        fprintf(out,
+                "Beats: the trivial baselines whose accuracy the test answers, pooled over seeds, "
+                "exceed in a one-sided "
+                "binomial test with %s.\n",
+                m->significant);
+}
+
+static void print_markdown(const struct assay_table *t, FILE *out)
+{
+    for (size_t i = 0; i < t->sections; i++) {
+        section s = &t->section[i];
+        fputs(i > 0 ? "\n## " : "## ", out);
+        markdown_text(out, s->record->cell.suite);
+        fputs(" / ", out);
+        markdown_text(out, s->record->cell.task);
+        fputs(", preset ", out);
+        markdown_text(out, s->record->cell.preset);
+        fputs("\n\n| model | seeds | accuracy, % | parameters | multiply-adds per step | steps per "
+              "second | peak memory |"
+              " beats |\n|:--|--:|--:|--:|--:|--:|--:|:--|\n",
+              out);
+        put_rows(out, &markdown, s);
+        put_baselines(out, &markdown, s);
+        putc('\n', out);
+        put_notes(out, &markdown, s);
+    }
+}
+
+static void print_latex(const struct assay_table *t, FILE *out)
+{
+    for (size_t i = 0; i < t->sections; i++) {
+        section s = &t->section[i];
+        fputs(i > 0 ? "\n\\begin{table}\n\\caption{" : "\\begin{table}\n\\caption{", out);
+        latex_text(out, s->record->cell.suite);
+        fputs(" / ", out);
+        latex_text(out, s->record->cell.task);
+        fputs(", preset ", out);
+        latex_text(out, s->record->cell.preset);
+        fputs("}\n\\centering\n\\begin{tabular}{lrrrrrrl}\n  \\hline\n  model & seeds & accuracy, "
+              "\\% & parameters & "
+              "multiply-adds per step & steps per second & peak memory & beats \\\\\n  \\hline\n",
+              out);
+        put_rows(out, &latex, s);
+        if (s->baselines > 0)
+            fputs("  \\hline\n", out);
+        put_baselines(out, &latex, s);
+        fputs("  \\hline\n\\end{tabular}\n\n\\footnotesize\n", out);
+        put_notes(out, &latex, s);
+        fputs("\\end{table}\n", out);
+    }
+}
+
+/* RFC 4180: in quotes where needed, quotes doubled. */
+static void csv_text(FILE *out, const char *text)
+{
+    if (!strpbrk(text, ",\"\r\n")) {
+        fputs(text, out);
+        return;
+    }
+    putc('"', out);
+    for (; *text; text++) {
+        if (*text == '"')
+            putc('"', out);
+        putc(*text, out);
+    }
+    putc('"', out);
+}
+
+static void csv_number(FILE *out, double value)
+{
+    putc(',', out);
+    assay_json_put_number(out, value);
+}
+
+/* The columns that say what a line is about. */
+static void csv_head(FILE *out, section s, const char *kind, const char *model, const char *setting)
+{
+    const struct assay_record *r = s->record;
+    const char *const text[] = {r->cell.suite,
+                                r->cell.task,
+                                r->cell.preset,
+                                r->data.source,
+                                s->draws == 1 ? r->data.sha256 : "",
+                                r->arithmetic,
+                                r->profile,
+                                kind,
+                                model,
+                                setting};
+    for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
+        csv_text(out, text[i]);
+        putc(',', out);
+    }
+}
+
+static void csv_row(FILE *out, section s, row r)
+{
+    csv_head(out, s, "model", r->record->cell.variant, r->record->cell.setting);
+    fprintf(out, "%zu,%" PRIu64 ",%" PRIu64, r->seeds, r->correct, r->count);
+    csv_number(out, r->accuracy);
+    csv_number(out, r->low);
+    csv_number(out, r->high);
+    fprintf(out, ",%s,%" PRIu64, r->interval == ASSAY_INTERVAL_STUDENT ? "student t" : "binomial",
+            r->record->parameters);
+    csv_number(out, r->multiply_adds);
+    csv_number(out, r->steps_per_second);
+    fprintf(out, ",%" PRIu64 ",", r->peak_bytes);
+    const char *before = "";
+    for (size_t b = 0; b < s->baselines;
+         b++) /* names hold no control characters, but may hold a comma */
+        if (assay_table_beats(r, b)) {
+            if (!*before)
+                putc('"', out);
+            fputs(before, out);
+            for (const char *p = s->baseline[b].name; *p; p++)
+                fputs(*p == '"' ? "\"\"" : (char[]){*p, '\0'}, out);
+            before = "; ";
+        }
+    fputs(*before ? "\"\n" : "\n", out);
+}
+
+static void print_csv(const struct assay_table *t, FILE *out)
+{
+    fputs("suite,task,preset,data,data_sha256,arithmetic,profile,kind,model,setting,seeds,correct,"
+          "count,accuracy,low,high,"
+          "interval,parameters,multiply_adds_per_step,steps_per_second,peak_bytes,beats\n",
+          out);
+    for (size_t i = 0; i < t->sections; i++) {
+        section s = &t->section[i];
+        for (size_t j = 0; j < s->rows; j++)
+            csv_row(out, s, &s->row[j]);
+        for (size_t b = 0; b < s->baselines; b++) {
+            csv_head(out, s, "baseline", s->baseline[b].name, "");
+            fprintf(out, ",%" PRIu64 ",%" PRIu64, s->baseline[b].correct, s->baseline[b].count);
+            csv_number(out, (double)s->baseline[b].correct / (double)s->baseline[b].count);
+            fputs(",,,,,,,,\n", out);
+        }
+    }
+}
+
+static void json_text(FILE *out, const char *before, const char *key, const char *text)
+{
+    fprintf(out, "%s\"%s\": ", before, key);
+    assay_json_put_string(out, text);
+}
+
+static void json_number(FILE *out, const char *before, const char *key, double value)
+{
+    fprintf(out, "%s\"%s\": ", before, key);
+    if (isfinite(value))
+        assay_json_put_number(out, value);
+    else
+        fputs("null", out);
+}
+
+static void json_count(FILE *out, const char *before, const char *key, uint64_t count)
+{
+    fprintf(out, "%s\"%s\": %" PRIu64, before, key, count);
+}
+
+static void json_row(FILE *out, section s, row r)
+{
+    json_text(out, "\n      {", "variant", r->record->cell.variant);
+    json_text(out, ", ", "setting", r->record->cell.setting);
+    json_count(out, ", ", "seeds", r->seeds);
+    json_count(out, ", ", "correct", r->correct);
+    json_count(out, ", ", "count", r->count);
+    json_number(out, ", ", "accuracy", r->accuracy);
+    json_number(out, ", ", "low", r->low);
+    json_number(out, ", ", "high", r->high);
+    json_text(out, ", ", "interval",
+              r->interval == ASSAY_INTERVAL_STUDENT ? "student t" : "binomial");
+    json_count(out, ", ", "parameters", r->record->parameters);
+    json_number(out, ", ", "multiply_adds_per_step", r->multiply_adds);
+    json_number(out, ", ", "steps_per_second", r->steps_per_second);
+    json_count(out, ", ", "peak_bytes", r->peak_bytes);
+    fputs(",\n       \"against\": [", out);
+    for (size_t b = 0; b < s->baselines; b++) {
+        json_text(out, b > 0 ? ", {" : "{", "baseline", s->baseline[b].name);
+        json_number(out, ", ", "p", r->p[b]);
+        fprintf(out, ", \"beats\": %s}", assay_table_beats(r, b) ? "true" : "false");
+    }
+    fputs("]}", out);
+}
+
+static void json_section(FILE *out, section s)
+{
+    const struct assay_record *r = s->record;
+    json_text(out, "\n    {", "suite", r->cell.suite);
+    json_text(out, ", ", "task", r->cell.task);
+    json_text(out, ", ", "preset", r->cell.preset);
+    json_text(out, ",\n     ", "data", r->data.source);
+    if (s->draws == 1)
+        json_text(out, ", ", "data_sha256", r->data.sha256);
+    json_count(out, ", ", "draws", s->draws);
+    json_count(out, ", ", "train", r->data.train);
+    json_count(out, ", ", "validation", r->data.validation);
+    json_count(out, ", ", "test", r->data.test);
+    json_text(out, ",\n     ", "arithmetic", r->arithmetic);
+    json_text(out, ", ", "profile", r->profile);
+    fputs(",\n     \"rows\": [", out);
+    for (size_t j = 0; j < s->rows; j++) {
+        fputs(j > 0 ? "," : "", out);
+        json_row(out, s, &s->row[j]);
+    }
+    fputs("],\n     \"baselines\": [", out);
+    for (size_t b = 0; b < s->baselines; b++) {
+        json_text(out, b > 0 ? ",\n      {" : "\n      {", "name", s->baseline[b].name);
+        json_count(out, ", ", "correct", s->baseline[b].correct);
+        json_count(out, ", ", "count", s->baseline[b].count);
+        putc('}', out);
+    }
+    fputs("]}", out);
+}
+
+static void print_json(const struct assay_table *t, FILE *out)
+{
+    json_text(out, "{\n  ", "format", ASSAY_TABLE_FORMAT);
+    fputs(",\n  \"tables\": [", out);
+    for (size_t i = 0; i < t->sections; i++) {
+        fputs(i > 0 ? "," : "", out);
+        json_section(out, &t->section[i]);
+    }
+    fputs("\n  ]\n}\n", out);
+}
+
+static const struct {
+    const char *name;
+    void (*print)(const struct assay_table *table, FILE *out);
+} formats[ASSAY_TABLE_FORMATS] = {
+    [ASSAY_TABLE_MARKDOWN] = {"markdown", print_markdown},
+    [ASSAY_TABLE_CSV] = {"csv", print_csv},
+    [ASSAY_TABLE_LATEX] = {"latex", print_latex},
+    [ASSAY_TABLE_JSON] = {"json", print_json},
+};
+
+const char *assay_table_format_name(enum assay_table_format format)
+{
+    return formats[format].name;
+}
+
+void assay_table_print(const struct assay_table *table, enum assay_table_format format, FILE *out)
+{
+    formats[format].print(table, out);
+}
+
+int assay_table_write(const struct assay_table *table, enum assay_table_format format,
+                      const char *path, char *error, size_t room)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (out)
+        assay_table_print(table, format, out);
+    int status = !out || fclose(out) != 0
+                     ? assay_complain(error, room, "%s: not written: no memory for it", path)
+                     : assay_file_write(path, text, size, error, room);
+    free(text);
+    return status;
+}

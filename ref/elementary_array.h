@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Elementary functions of arrays and of single elements, for kernel files, in the profile that the
+ * file is compiled for.
+ *
+ * array_exp(n, x, y): y[i] = exp(x[i]) for i < n; x may be y, otherwise they don't overlap. The
+ * same for the other seven. real_exp(x) is the scalar. Both are correctly rounded, so neither form,
+ * length nor level shows in the bits. Include after ref/real.h. */
+#ifndef ASSAY_ELEMENTARY_ARRAY_H
+#define ASSAY_ELEMENTARY_ARRAY_H
+
+#include <string.h>
+
+#include "ref/elementary.h"
+
+#if ASSAY_PROFILE == 32
+
+#include "ref/arithmetic/elementary_f32.h"
+
+enum { ELEMENTARY_LANES = 32 };
+
+/* ELEMENTARY_LANES results, and whether any needs the scalar function: where the interval around
+ * the binary64 value rounds to two results or to NaN, or where x is outside the evaluator's range.
+ * Not inlined, so that `restrict` is not lost: gcc 12 leaves some of these loops scalar otherwise.
+ */
+#define ELEMENTARY_BLOCK(name, in_range, finish) \
+    __attribute__((noinline)) static unsigned block_##name(const float *restrict x, \
+                                                           float *restrict y) \
+    { \
+        unsigned unsure = 0; \
+        _Pragma("omp simd reduction(| : unsure)") for (int i = 0; i < ELEMENTARY_LANES; i++) \
+        { \
+            double value = wide_##name(x[i]); \
+            float low = wide_low(value), high = wide_high(value); \
+            unsure |= !((low == high) & (in_range(x[i]))); \
+            y[i] = finish(low, x[i]); \
+        } \
+        return unsure; \
+    }
+
+/* Whole blocks, then one padded with ones, where every function is sure; single elements where few
+ * are left. */
+#define ELEMENTARY_ARRAY(name) \
+    static inline void sure_##name(const float *restrict x, float *restrict y) \
+    { \
+        if (block_##name(x, y)) \
+            for (int i = 0; i < ELEMENTARY_LANES; i++) \
+                y[i] = assay_##name##_f32(x[i]); \
+    } \
+    __attribute__((unused)) static void array_##name(size_t n, const real *x, real *y) \
+    { \
+        float in[ELEMENTARY_LANES], out[ELEMENTARY_LANES]; \
+        size_t start = 0; \
+        for (; n - start >= ELEMENTARY_LANES; start += ELEMENTARY_LANES) { \
+            sure_##name(x + start, out); \
+            memcpy(y + start, out, sizeof out); \
+        } \
+        if (n - start > 4) { \
+            for (int i = 0; i < ELEMENTARY_LANES; i++) \
+                in[i] = 1; \
+            memcpy(in, x + start, (n - start) * sizeof *in); \
+            sure_##name(in, out); \
+            memcpy(y + start, out, (n - start) * sizeof *out); \
+            start = n; \
+        } \
+        for (; start < n; start++) \
+            y[start] = assay_##name##_f32(x[start]); \
+    } \
+    __attribute__((unused)) static inline real real_##name(real x) \
+    { \
+        return assay_##name##_f32(x); \
+    }
+
+#define ELEMENTARY_ANY(x) 1
+#define ELEMENTARY_POSITIVE(x) (((x) > 0) & ((x) <= FLT_MAX))
+#define ELEMENTARY_ABOVE_MINUS_ONE(x) (((x) > -1) & ((x) <= FLT_MAX))
+#define ELEMENTARY_NEAR_TURNS(x) (FABS(x) <= WIDE_CIRCLE_MAX)
+#define ELEMENTARY_AS_IS(y, x) (y)
+#define ELEMENTARY_SIGN_OF_X(y, x) __builtin_copysignf(y, x)
+
+ELEMENTARY_BLOCK(exp, ELEMENTARY_ANY, ELEMENTARY_AS_IS)
+ELEMENTARY_BLOCK(expm1, ELEMENTARY_ANY, ELEMENTARY_SIGN_OF_X)
+ELEMENTARY_BLOCK(log, ELEMENTARY_POSITIVE, ELEMENTARY_AS_IS)
+ELEMENTARY_BLOCK(log1p, ELEMENTARY_ABOVE_MINUS_ONE, ELEMENTARY_SIGN_OF_X)
+ELEMENTARY_BLOCK(tanh, ELEMENTARY_ANY, ELEMENTARY_SIGN_OF_X)
+ELEMENTARY_BLOCK(erf, ELEMENTARY_ANY, ELEMENTARY_SIGN_OF_X)
+ELEMENTARY_BLOCK(sin, ELEMENTARY_NEAR_TURNS, ELEMENTARY_AS_IS)
+ELEMENTARY_BLOCK(cos, ELEMENTARY_NEAR_TURNS, ELEMENTARY_AS_IS)
+
+#else
+
+#define ELEMENTARY_ARRAY(name) \
+    __attribute__((unused)) static void array_##name(size_t n, const real *x, real *y) \
+    { \
+        for (size_t i = 0; i < n; i++) \
+            y[i] = assay_##name##_f64(x[i]); \
+    } \
+    __attribute__((unused)) static inline real real_##name(real x) \
+    { \
+        return assay_##name##_f64(x); \
+    }
+
+#endif
+
+ELEMENTARY_ARRAY(exp)
+ELEMENTARY_ARRAY(expm1)
+ELEMENTARY_ARRAY(log)
+ELEMENTARY_ARRAY(log1p)
+ELEMENTARY_ARRAY(tanh)
+ELEMENTARY_ARRAY(erf)
+ELEMENTARY_ARRAY(sin)
+ELEMENTARY_ARRAY(cos)
+
+#undef ELEMENTARY_ARRAY
+
+#endif

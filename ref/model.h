@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A model is a frame with slots, a registry of named tensors, and one forward function.
+ *
+ * There is no separate declaration of weights: a layer asks for `param(l, "key", shape, init)` where it uses it. The
+ * first walk through the model runs on a dry tape (shapes, no data) and registers what is asked for; every later walk
+ * looks it up and checks the shape. So a variant states each weight once, in the line that multiplies by it. */
+#ifndef ASSAY_MODEL_H
+#define ASSAY_MODEL_H
+
+#include "ref/config.h"
+#include "ref/ops.h"
+
+enum { ASSAY_NAME_MAX = 96, ASSAY_STREAMS_MAX = 16, ASSAY_INPUTS_MAX = 12 };
+
+/* ---- registry: parameters are trained, buffers change once per step, draws are fixed at initialisation ---- */
+
+enum assay_kind { ASSAY_PARAMETER, ASSAY_BUFFER, ASSAY_DRAW, ASSAY_KINDS };
+
+enum assay_init_rule {
+    INIT_CONSTANT, INIT_NORMAL, INIT_TRUNCATED_NORMAL, INIT_UNIFORM, INIT_XAVIER_UNIFORM, INIT_XAVIER_NORMAL,
+    INIT_LECUN_NORMAL, INIT_KAIMING_UNIFORM, INIT_TORCH_UNIFORM, INIT_TABLE
+};
+
+/* Rules that use fans read them from the shape: in = product of all axes but the last, out = last axis. `fan_in` overrides
+ * (a bias of PyTorch's default needs its layer's). a, b: constant; standard deviation and cut; bounds; gain.
+ * TABLE: values filled by the function from the shape and `a` (numbers in binary64, rounded once to binary32). */
+struct assay_init {
+    enum assay_init_rule rule;
+    double a, b;
+    size_t fan_in;
+    void (*table)(struct assay_shape shape, double a, double *values);
+};
+static inline struct assay_init init_constant(double c) { return (struct assay_init){INIT_CONSTANT, c, 0, 0, NULL}; }
+static inline struct assay_init init_zeros(void) { return init_constant(0); }
+static inline struct assay_init init_ones(void) { return init_constant(1); }
+static inline struct assay_init init_normal(double deviation) { return (struct assay_init){INIT_NORMAL, deviation, 0, 0, NULL}; }
+static inline struct assay_init init_truncated_normal(double deviation, double cut) { return (struct assay_init){INIT_TRUNCATED_NORMAL, deviation, cut, 0, NULL}; }
+static inline struct assay_init init_uniform(double low, double high) { return (struct assay_init){INIT_UNIFORM, low, high, 0, NULL}; }
+static inline struct assay_init init_xavier(void) { return (struct assay_init){INIT_XAVIER_UNIFORM, 1, 0, 0, NULL}; }
+static inline struct assay_init init_lecun_normal(void) { return (struct assay_init){INIT_LECUN_NORMAL, 1, 0, 0, NULL}; }
+static inline struct assay_init init_torch_uniform(size_t fan_in) { return (struct assay_init){INIT_TORCH_UNIFORM, 1, 0, fan_in, NULL}; }
+
+static inline struct assay_init init_table(void (*table)(struct assay_shape, double, double *), double a) { return (struct assay_init){INIT_TABLE, a, 0, 0, table}; }
+
+struct assay_entry {
+    enum assay_kind kind;
+    char name[ASSAY_NAME_MAX];        /* "block.0.mixer.query" */
+    struct assay_shape shape;
+    struct assay_init init;
+    size_t offset, elements;          /* in the flat array of its kind */
+};
+
+/* ---- slots ---- */
+
+typedef struct assay_layer layer;
+
+struct assay_slots {
+    tensor (*embed)(layer *l);                             /* inputs -> [b, n, d], positions included */
+    tensor (*position)(layer *l, tensor x);                /* x + positions */
+    tensor (*norm)(layer *l, tensor x);
+    tensor (*linear)(layer *l, tensor x, size_t out, bool bias);
+    tensor (*mixer)(layer *l, tensor x, tensor memory);    /* memory NONE: self */
+    tensor (*ffn)(layer *l, tensor x);
+    tensor (*residual)(layer *l, tensor x, tensor y);      /* x + y */
+    tensor (*block)(layer *l, tensor x);
+    tensor (*stack)(layer *l, tensor x);                   /* all blocks, before the final norm */
+    tensor (*head)(layer *l, tensor x);
+};
+
+/* ---- what a forward pass is about ---- */
+
+struct assay_input {
+    const char *name;                 /* "ids", "label", "target", "image", ... */
+    enum assay_type type;
+    struct assay_shape shape;
+    const void *data;                 /* const float * or const int32_t *; NULL: zeros (dry) */
+};
+
+struct assay_batch {
+    int inputs;
+    struct assay_input input[ASSAY_INPUTS_MAX];
+};
+
+/* State of step-by-step decoding: caches and recurrent states by name. */
+struct assay_decode;
+struct assay_pass;
+
+/* Random inputs for a configuration, deterministic; the last sample has padding where id 0 is padding. NULL without memory. */
+struct assay_batch *batch_random(const struct assay_config *c, size_t samples, size_t length, uint64_t seed);
+void batch_free(struct assay_batch *b);
+
+/* What a slot may know besides x. Streams are named tensors that sublayers pass on to later ones. */
+struct assay_context {
+    struct assay_pass *pass;
+    const struct assay_batch *batch;
+    bool train, causal;
+    double progress;                  /* step / steps, for values that follow a schedule */
+    size_t samples, length, first;    /* first: position of token 0 (decoding) */
+    tensor ids;                       /* i32 [b, n] of the stack that runs, or NONE (real inputs) */
+    tensor embedding;                 /* the token table, for tied heads */
+    tensor valid;                     /* i32 [b, n] or NONE: tokens that are not padding */
+    tensor memory, memory_valid;      /* encoder output for cross-attention */
+    size_t block, blocks, loop;
+    struct assay_decode *decode;      /* NULL: the parallel form */
+    int streams;
+    struct { const char *name; tensor value; } stream[ASSAY_STREAMS_MAX];
+};
+
+/* Where we are: the model, its tape, the path of names, the context. */
+struct assay_layer {
+    struct assay_model *model;
+    tape *t;
+    struct assay_context *context;
+    char path[ASSAY_NAME_MAX];
+};
+
+/* ---- the model ---- */
+
+struct assay_variant;
+
+struct assay_emission { size_t entry; double keep; tensor value; };
+
+struct assay_model {
+    const struct assay_kernels *kernels;
+    const struct assay_variant *variant;      /* NULL: the reference */
+    struct assay_config config;
+    struct assay_slots slot;
+    struct assay_entry *entry;
+    size_t entries, entry_room;
+    size_t *bucket, buckets;                  /* name -> entry */
+    size_t elements[ASSAY_KINDS];
+    void *data[ASSAY_KINDS];                  /* flat, in the profile */
+    bool declaring;
+    uint64_t seed;
+};
+
+/* Builds: walks once on a dry tape with inputs of the given shapes, then initialises by the seed (binary32 functions in
+ * both profiles). 0, or -1 with a message in error. `batch` gives the inputs' names, types and shapes. */
+int model_open(struct assay_model *m, const struct assay_kernels *kernels, const struct assay_variant *variant,
+               const struct assay_config *config, const struct assay_batch *batch, uint64_t seed, char *error, size_t room);
+void model_close(struct assay_model *m);
+const char *model_initialise(struct assay_model *m, uint64_t seed);   /* NULL or a message */
+
+const struct assay_entry *model_find(const struct assay_model *m, const char *name);
+void *entry_data(const struct assay_model *m, const struct assay_entry *e);
+void model_read(const struct assay_model *m, const struct assay_entry *e, double *values);
+void model_write_f32(struct assay_model *m, const struct assay_entry *e, const void *values);   /* binary32 numbers */
+void model_write_f64(struct assay_model *m, const struct assay_entry *e, const double *values);
+
+/* One pass. gradients: flat array like data[ASSAY_PARAMETER] or NULL. Results are tensors of t. */
+struct assay_pass {
+    struct assay_model *model;
+    tape *t;
+    const struct assay_batch *batch;
+    void *gradients;
+    const bool *trainable;                    /* per entry, or NULL: all */
+    bool train;
+    double progress, denominator;             /* denominator of the loss, known before the forward */
+    struct assay_decode *decode;
+    struct assay_emission *emission;          /* out: buffer updates of this pass; NULL: not wanted */
+    int emissions, emission_room;
+};
+tensor model_forward(struct assay_pass *p);   /* logits: [b, classes] or [b, n, vocab] */
+tensor model_loss(struct assay_pass *p, tensor *logits);   /* scalar; *logits if asked */
+
+/* ---- what layers use ---- */
+
+size_t layer_enter(layer *l, const char *format, ...) __attribute__((format(printf, 2, 3)));   /* -> mark for layer_leave */
+void layer_leave(layer *l, size_t mark);
+const struct assay_config *config_of(const layer *l);
+double hyper(const layer *l, const char *name);
+size_t hyper_n(const layer *l, const char *name);
+bool hyper_is(const layer *l, const char *name, const char *choice);
+enum assay_profile profile_of(const layer *l);
+
+tensor param(layer *l, const char *name, struct assay_shape shape, struct assay_init init);
+tensor buffer(layer *l, const char *name, struct assay_shape shape, struct assay_init init);
+tensor draw(layer *l, const char *name, struct assay_shape shape, struct assay_init init);
+/* The step's new value: buffer = keep * buffer + (1 - keep) * mean over shards; applied once after the step. */
+void buffer_emit(layer *l, const char *name, tensor value, double keep);
+tensor input(layer *l, const char *name);                 /* NONE and an error if the batch has no such input */
+bool has_input(const layer *l, const char *name);
+void trace(layer *l, const char *name, tensor x);         /* under the layer's path */
+void stream_put(layer *l, const char *name, tensor x);
+tensor stream_get(const layer *l, const char *name);      /* NONE if nobody put it */
+
+/* Decoding. cached: appends x [b, 1, ..] to the cache and returns all of it, [b, capacity, ..]; without decoding x itself.
+ * carried: the state as the last call left it (zeros at first); carry sets it. */
+tensor cached(layer *l, const char *name, tensor x);
+tensor carried(layer *l, const char *name, struct assay_shape shape);
+void carry(layer *l, const char *name, tensor x);
+
+/* Slots by name (norm "none": x itself), each under a path of its own. */
+tensor apply_norm(layer *l, const char *name, tensor x);
+tensor apply_linear(layer *l, const char *name, tensor x, size_t out, bool bias);
+tensor apply_mixer(layer *l, const char *name, tensor x, tensor memory);
+tensor apply_ffn(layer *l, const char *name, tensor x);
+tensor apply_block(layer *l, const char *name, tensor x);
+
+/* The reference's own slots, for variants that wrap them (ref/model/). */
+extern const struct assay_slots assay_reference_slots;
+tensor split_heads(layer *l, tensor x, size_t heads);     /* [b, n, h w] -> [b, n, h, w] */
+tensor merge_heads(layer *l, tensor x);                   /* [b, n, h, w] -> [b, n, h w] */
+tensor activation(layer *l, tensor x);
+tensor drop(layer *l, const char *name, tensor x);        /* dropout at the configured rate while training */
+struct attention_options attention_defaults(layer *l, tensor key, tensor memory);
+/* Queries, keys, values of the configured heads, rotated and cached: [b, n, h, w], [b, n_k, g, w], [b, n_k, g, w]. */
+struct heads { tensor query, key, value; };
+struct heads project_heads(layer *l, tensor x, tensor memory);
+
+/* ---- decoding ---- */
+
+struct assay_decode *decode_open(const struct assay_kernels *kernels, size_t capacity);
+void decode_close(struct assay_decode *d);
+size_t decode_bytes(const struct assay_decode *d);        /* bytes of state held now */
+size_t decode_position(const struct assay_decode *d);
+void decode_advance(struct assay_decode *d, size_t tokens);
+
+#endif

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One pass through a model: encoder, causal decoder, both, or two towers; then the loss. */
+#include <string.h>
+
+#include "ref/model/internal.h"
+
+/* All blocks and the final norm. The bias of positions is made once and shared by the blocks, as in T5. */
+tensor run_stack(layer *l, const char *path, tensor x)
+{
+    size_t mark = path[0] ? layer_enter(l, "%s", path) : strlen(l->path);
+    struct assay_context *c = l->context;
+    stream_put(l, "position_bias", x ? position_bias(l, dim_of(x, 1), c->decode ? c->first + dim_of(x, 1) : dim_of(x, 1)) : TENSOR_NONE);
+    trace(l, "embed", x);
+    x = l->model->slot.stack(l, x);
+    if (config_of(l)->final_norm)
+        x = apply_norm(l, "final", x);
+    layer_leave(l, mark);
+    return x;
+}
+
+/* Embeds the ids (or the values) called `name` and sets what the stack needs to know about them. */
+static tensor embedded(layer *l, const char *name)
+{
+    struct assay_context *c = l->context;
+    c->valid = TENSOR_NONE;
+    c->streams = 0;
+    c->ids = config_of(l)->inputs == INPUTS_IDS ? input(l, name) : TENSOR_NONE;
+    c->length = c->ids ? dim_of(c->ids, 1) : 0;
+    size_t mark = layer_enter(l, "embed");
+    tensor x = l->model->slot.embed(l);
+    layer_leave(l, mark);
+    if (x)
+        c->length = dim_of(x, 1);
+    return x;
+}
+
+static tensor encode(layer *l, const char *name, const char *path)
+{
+    l->context->blocks = config_of(l)->layers;
+    return run_stack(l, path, embedded(l, name));
+}
+
+static tensor apply_head(layer *l, tensor x)
+{
+    size_t mark = layer_enter(l, "head");
+    tensor y = x ? l->model->slot.head(l, x) : TENSOR_NONE;
+    layer_leave(l, mark);
+    return y;
+}
+
+/* The same encoder for both documents; the head reads [e1, e2], or with nli [e1, e2, e1 e2, e1 - e2]. */
+static tensor two_towers(layer *l)
+{
+    tensor one = pool_rows(l, encode(l, "ids", "")), two = pool_rows(l, encode(l, "ids2", ""));
+    if (!one || !two)
+        return TENSOR_NONE;
+    if (!config_of(l)->nli)
+        return apply_head(l, concat(l->t, 1, 2, (tensor[]){one, two}));
+    return apply_head(l, concat(l->t, 1, 4, (tensor[]){one, two, multiply(l->t, one, two), subtract(l->t, one, two)}));
+}
+
+/* The encoder always runs in its parallel form; while decoding, once: its output is kept as state. */
+static tensor encoder_memory(layer *l)
+{
+    struct assay_context *c = l->context;
+    struct assay_decode *decode = c->decode;
+    size_t first = c->first;
+    tensor memory;
+    if (decode && first > 0) {
+        tensor ids = input(l, "ids");
+        c->valid = config_of(l)->pad_is_zero ? validity(l, ids) : TENSOR_NONE;
+        return ids ? carried(l, "memory", SHAPE(dim_of(ids, 0), dim_of(ids, 1), config_of(l)->width)) : TENSOR_NONE;
+    }
+    c->decode = NULL;
+    c->first = 0;
+    memory = encode(l, "ids", "encoder");
+    c->decode = decode;
+    c->first = first;
+    carry(l, "memory", memory);
+    return memory;
+}
+
+/* The encoder's output is the decoder's memory. */
+static tensor encoder_decoder(layer *l)
+{
+    struct assay_context *c = l->context;
+    tensor memory = encoder_memory(l), memory_valid = c->valid;
+    c->causal = true;
+    tensor x = embedded(l, "target_ids");
+    c->memory = memory;
+    c->memory_valid = memory_valid;
+    c->blocks = config_of(l)->decoder_layers;
+    x = run_stack(l, "decoder", x);
+    c->memory = TENSOR_NONE;
+    return x;
+}
+
+tensor model_forward(struct assay_pass *p)
+{
+    const struct assay_config *config = &p->model->config;
+    struct assay_context context = {
+        .pass = p, .batch = p->batch, .train = p->train, .progress = p->progress, .decode = p->decode,
+        .causal = config->frame == FRAME_DECODER, .first = p->decode ? decode_position(p->decode) : 0,
+    };
+    layer l = {.model = p->model, .t = p->t, .context = &context};
+    p->emissions = 0;
+    if (config->head == HEAD_TWO_TOWER)
+        return two_towers(&l);
+    tensor x = config->frame == FRAME_ENCODER_DECODER ? encoder_decoder(&l) : encode(&l, "ids", "");
+    if (config->tie_embedding && x) {
+        size_t mark = layer_enter(&l, "embed");
+        context.embedding = param(&l, "token", SHAPE(config->vocab, config->width), init_normal(config->embed_deviation));
+        layer_leave(&l, mark);
+    }
+    x = apply_head(&l, x);
+    if (p->decode)
+        decode_advance(p->decode, context.length);
+    return x;
+}
+
+enum { IGNORED = -100 };
+
+/* Cross-entropy of "label" [b] (classes) or "target" [b, n] (next tokens; -100 is ignored), over p->denominator. */
+tensor model_loss(struct assay_pass *p, tensor *logits)
+{
+    tensor y = model_forward(p);
+    if (logits)
+        *logits = y;
+    layer l = {.model = p->model, .t = p->t, .context = &(struct assay_context){.pass = p, .batch = p->batch}};
+    const char *name = p->model->config.head == HEAD_LANGUAGE ? "target" : "label";
+    return y ? cross_entropy(p->t, y, input(&l, name), IGNORED, p->denominator) : TENSOR_NONE;
+}

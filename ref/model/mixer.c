@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The reference's mixer: multi-head softmax attention (Vaswani et al. 2017, section 3.2), and what other mixers share. */
+#include "ref/model/internal.h"
+
+tensor split_heads(layer *l, tensor x, size_t heads)
+{
+    return x ? reshape(l->t, x, SHAPE(dim_of(x, 0), dim_of(x, 1), heads, width_of(x) / heads)) : TENSOR_NONE;
+}
+
+tensor merge_heads(layer *l, tensor x)
+{
+    return x ? reshape(l->t, x, SHAPE(dim_of(x, 0), dim_of(x, 1), dim_of(x, 2) * dim_of(x, 3))) : TENSOR_NONE;
+}
+
+static tensor rotated(layer *l, tensor x)
+{
+    const struct assay_config *c = config_of(l);
+    if (!x || c->position != POSITION_ROTARY)
+        return x;
+    struct rotation r = rotary_tables(l, dim_of(x, 1), c->rotary_width ? c->rotary_width : c->head_width);
+    return rotate(l->t, x, r.cosine, r.sine, c->rotary_interleaved);
+}
+
+/* x: [b, n, d], memory: [b, n_k, d] or NONE. Rotary positions belong to self-attention only; so does the cache. */
+struct heads project_heads(layer *l, tensor x, tensor memory)
+{
+    const struct assay_config *c = config_of(l);
+    tensor source = memory ? memory : x;
+    struct heads h = {
+        split_heads(l, apply_linear(l, "query", x, c->heads * c->head_width, c->attention_bias), c->heads),
+        split_heads(l, apply_linear(l, "key", source, c->key_heads * c->head_width, c->attention_bias), c->key_heads),
+        split_heads(l, apply_linear(l, "value", source, c->key_heads * c->head_width, c->attention_bias), c->key_heads),
+    };
+    if (memory)
+        return h;
+    h.query = rotated(l, h.query);
+    h.key = cached(l, "key", rotated(l, h.key));
+    h.value = cached(l, "value", h.value);
+    return h;
+}
+
+/* Masks, causality, bias and scale as the configuration and the context have them. */
+struct attention_options attention_defaults(layer *l, tensor key, tensor memory)
+{
+    const struct assay_config *c = config_of(l);
+    const struct assay_context *x = l->context;
+    size_t keys = key && !memory && x->decode ? x->first + x->length : 0;
+    return (struct attention_options){
+        .scale = c->scale_scores ? 0 : 1,
+        .causal = x->causal && !memory,
+        .uniform_if_empty = c->pad_is_zero,
+        .explicit_form = c->explicit_attention,
+        .first = memory ? 0 : x->first,
+        .keys = keys,
+        .key_valid = memory ? x->memory_valid : x->valid,
+        .query_valid = x->valid,
+        .bias = memory ? TENSOR_NONE : stream_get(l, "position_bias"),
+        .dropout = x->train ? c->attention_dropout : 0,
+        .name = tape_string(l->t, "%s.attention", l->path),
+    };
+}
+
+/* softmax(q k^T / sqrt(w)) v, heads side by side, then the output projection.  x: [b, n, d] -> [b, n, d] */
+tensor reference_mixer(layer *l, tensor x, tensor memory)
+{
+    struct heads h = project_heads(l, x, memory);
+    struct attention_options o = attention_defaults(l, h.key, memory);
+    tensor y = attention(l->t, h.query, h.key, h.value, &o);
+    return apply_linear(l, "output", merge_heads(l, y), config_of(l)->width, config_of(l)->output_bias);
+}

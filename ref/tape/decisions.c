@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a derivative does not see: choices, stopped gradients, straight-through values, draws,
+ * published gradients. */
+#include "ref/tape/draws.h"
+
+#include <math.h>
+
+static const struct assay_op top_k_op = {"top_k", NULL};
+
+/* index [rows, k] from first [rows, kept], kept = k or k + 1. The value: the smallest gap between
+ * the k-th and the next largest of a row of x [rows, width]; INFINITY if nothing is left out. */
+static double cut(tape *t, tensor x, size_t k, size_t kept, const int32_t *first, int32_t *index)
+{
+    size_t width = width_of(x), rows = rows_of(x);
+    double margin = INFINITY;
+    for (size_t r = 0; r < rows; r++) {
+        for (size_t i = 0; i < k; i++)
+            index[r * k + i] = first[r * kept + i];
+        if (t->dry || kept == k || k == 0)
+            continue;
+        double gap[2];
+        for (size_t i = 0; i < 2; i++) {
+            size_t at = r * width + (size_t)first[r * kept + k - 1 + i];
+            t->kernels->to_f64(1, (const char *)x->data + at * t->kernels->element, &gap[i]);
+        }
+        if (gap[0] - gap[1] < margin)
+            margin = gap[0] - gap[1];
+    }
+    return margin;
+}
+
+tensor top_k(tape *t, tensor x, size_t k, const char *name)
+{
+    if (!op_reals(t, "top_k", TENSORS(x)))
+        return TENSOR_NONE;
+    if (x->shape.rank == 0 || k > width_of(x) || width_of(x) > INT32_MAX) {
+        char shape[96];
+        tape_fail(t, "top_k", "expected x [.., n] with at least k elements, got k %zu and %s", k,
+                  shape_text(x->shape, shape));
+        return TENSOR_NONE;
+    }
+    struct assay_shape shape = x->shape;
+    shape.dim[shape.rank - 1] = k;
+    tensor y = tape_new(t, ASSAY_I32, shape);
+    struct op_loan loan = op_borrow(t);
+    size_t rows = rows_of(x), kept = k < width_of(x) ? k + 1 : k;
+    int32_t *first = tape_allocate(t, rows * kept * sizeof *first);
+    if (!first)
+        return TENSOR_NONE;
+    double margin = INFINITY;
+    if (!t->dry) {
+        t->kernels->top_k(rows, width_of(x), kept, x->data, first);
+        margin = cut(t, x, k, kept, first, y->data);
+    }
+    op_give_back(t, loan);
+    op_wrote(t, elements_of(y));
+    tape_hold(t, y->data, elements_of(y) * sizeof(int32_t));
+    y = tape_record(t, &top_k_op, y, 0, NULL, NULL);
+    tape_mark(t, ASSAY_DECISION, name, y, margin);
+    return y;
+}
+
+static const struct assay_op stop_op = {"stop_gradient", NULL};
+
+/* A copy, so that what is held at the base point doesn't reach x. */
+tensor stop_gradient(tape *t, tensor x)
+{
+    tensor y =
+        op_reals(t, "stop_gradient", TENSORS(x)) ? tape_new(t, ASSAY_REAL, x->shape) : TENSOR_NONE;
+    if (!y)
+        return TENSOR_NONE;
+    op_copy(t, elements_of(x), x->data, y->data, ASSAY_STORE);
+    tape_hold(t, y->data, elements_of(y) * t->kernels->element);
+    return tape_record(t, &stop_op, y, 0, NULL, NULL);
+}
+
+static void st_backward(tape *t, tensor y)
+{
+    void *d_soft = tape_gradient(t, y->input[0]);
+    if (d_soft)
+        op_copy(t, elements_of(y), y->gradient, d_soft, ASSAY_ADD);
+}
+
+static const struct assay_op st_op = {"st", st_backward};
+
+/* The function whose derivative st's gradient is: y = hard0 + (soft - soft0), with hard0 and soft0
+ * of the base point. */
+static void follow_soft(tape *t, tensor hard, tensor soft, tensor y)
+{
+    size_t n = elements_of(y), bytes = n * t->kernels->element;
+    struct op_loan loan = op_borrow(t);
+    void *hard0 = op_memory(t, n), *soft0 = op_memory(t, n), *moved = op_memory(t, n);
+    if (moved) {
+        struct assay_walk w = {.rank = 1, .dim = {n}, .x = {1}, .y = {1}, .z = {1}};
+        t->kernels->copy(&w, hard->data, hard0, ASSAY_STORE);
+        t->kernels->copy(&w, soft->data, soft0, ASSAY_STORE);
+        tape_hold(t, hard0, bytes);
+        tape_hold(t, soft0, bytes);
+        t->kernels->zip(ZIP_SUBTRACT, &w, soft->data, soft0, moved, ASSAY_STORE);
+        t->kernels->zip(ZIP_ADD, &w, hard0, moved, y->data, ASSAY_STORE);
+    }
+    op_give_back(t, loan);
+}
+
+tensor st(tape *t, tensor hard, tensor soft)
+{
+    if (!op_reals(t, "st", TENSORS(hard, soft))
+        || !op_expect(t, "st", shape_equal(hard->shape, soft->shape), "hard and soft of one shape",
+                      TENSORS(hard, soft)))
+        return TENSOR_NONE;
+    tensor y = tape_new(t, ASSAY_REAL, soft->shape);
+    if (!y)
+        return TENSOR_NONE;
+    if (t->freeze != ASSAY_FREE)
+        follow_soft(t, hard, soft, y);
+    if (t->freeze != ASSAY_HOLD_REPLAY)
+        op_copy(t, elements_of(y), hard->data, y->data, ASSAY_STORE);
+    return tape_record(t, &st_op, y, TENSORS(soft), NULL);
+}
+
+struct dropped {
+    double keep;
+    struct assay_rng *stream; /* [samples], as they were before the draws */
+};
+
+static size_t sample_elements(tensor x)
+{
+    return dim_of(x, 0) ? elements_of(x) / dim_of(x, 0) : 0;
+}
+
+/* dx = dy / keep where x was kept, else +0. */
+static void dropout_backward(tape *t, tensor y)
+{
+    const struct dropped *d = y->saved;
+    void *dx = tape_gradient(t, y->input[0]);
+    if (!dx)
+        return;
+    t->kernels->dropout(dim_of(y, 0), sample_elements(y), d->stream, d->keep, y->gradient, dx,
+                        ASSAY_ADD);
+    op_wrote(t, elements_of(y));
+}
+
+static const struct assay_op dropout_op = {"dropout", dropout_backward};
+
+tensor dropout(tape *t, tensor x, double rate, const char *name)
+{
+    if (!op_reals(t, "dropout", TENSORS(x))
+        || !op_expect(t, "dropout", x->shape.rank > 0, "x [samples, ..]", TENSORS(x))
+        || !op_expect(t, "dropout", rate >= 0 && rate < 1, "a rate of at least 0 and below 1",
+                      TENSORS(x)))
+        return TENSOR_NONE;
+    if (rate == 0)
+        return x;
+    tensor y = tape_new(t, ASSAY_REAL, x->shape);
+    struct dropped *d = tape_allocate(t, sizeof *d);
+    struct assay_rng *stream = draw_streams(t, "dropout", dim_of(x, 0), name);
+    if (!y || !d || !stream)
+        return TENSOR_NONE;
+    *d = (struct dropped){1 - rate, stream};
+    t->kernels->dropout(dim_of(x, 0), sample_elements(x), stream, d->keep, x->data, y->data,
+                        ASSAY_STORE);
+    op_wrote(t, elements_of(y));
+    return tape_record(t, &dropout_op, y, TENSORS(x), d);
+}
+
+/* The op is here for its name. */
+struct published {
+    struct assay_op op;
+    custom_backward *backward;
+    void *closure;
+};
+
+/* gradient[i] is added to input i's; the tensors made on the way are forgotten again. */
+static void add_published(tape *t, const struct published *p, tensor y, tensor *gradient)
+{
+    size_t nodes = t->nodes, marks = t->marks;
+    enum assay_freeze freeze = t->freeze;
+    bool recording = t->recording;
+    struct assay_node d_value = {.type = ASSAY_REAL, .shape = y->shape, .data = y->gradient};
+    t->freeze = ASSAY_FREE;
+    t->recording = false;
+    p->backward(t, p->closure, &d_value, gradient);
+    t->recording = recording;
+    t->freeze = freeze;
+    for (int i = 0; i < y->inputs && !t->error[0]; i++) {
+        tensor x = y->input[i], g = gradient[i];
+        void *dx = g ? x->gradient : NULL;
+        if (g
+            && !op_expect(t, p->op.name, g->type == ASSAY_REAL && shape_equal(g->shape, x->shape),
+                          "a gradient of its input's shape", TENSORS(x, g)))
+            return;
+        if (dx && x->needs_gradient)
+            op_copy(t, elements_of(x), g->data, dx, ASSAY_ADD);
+    }
+    t->nodes = nodes;
+    t->marks = marks;
+}
+
+static void custom_gradients(tape *t, tensor y)
+{
+    tensor *gradient = tape_allocate(t, (size_t)y->inputs * sizeof *gradient);
+    for (int i = 0; i < y->inputs; i++) {
+        tape_gradient(t, y->input[i]);
+        if (gradient)
+            gradient[i] = TENSOR_NONE;
+    }
+    struct op_loan loan = op_borrow(t);
+    if (!t->error[0])
+        add_published(t, y->saved, y, gradient);
+    op_give_back(t, loan);
+}
+
+/* The result shares value's data; value itself isn't an input. */
+tensor custom(tape *t, const char *name, tensor value, int inputs, const tensor *input,
+              custom_backward *backward, void *closure)
+{
+    if (!op_reals(t, name, TENSORS(value)) || !op_given(t, name, inputs, input))
+        return TENSOR_NONE;
+    tensor y = tape_allocate(t, sizeof *y);
+    struct published *p = tape_allocate(t, sizeof *p);
+    const char *kept = tape_string(t, "%s", name);
+    if (!y || !p || !kept)
+        return TENSOR_NONE;
+    *p = (struct published){{kept, custom_gradients}, backward, closure};
+    *y = (struct assay_node){.type = ASSAY_REAL, .shape = value->shape, .data = value->data};
+    return tape_record(t, &p->op, y, inputs, input, p);
+}

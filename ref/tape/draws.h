@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The streams that an op draws from: one per sample, keyed by seed, step, sample and name. */
+#ifndef ASSAY_TAPE_DRAWS_H
+#define ASSAY_TAPE_DRAWS_H
+
+#include "ref/tape/op.h"
+
+/* [samples], in the arena; NULL after an error. A tape that knows its samples' indices must have
+ * that many. */
+static inline struct assay_rng *draw_streams(tape *t, const char *op, size_t samples,
+                                             const char *name)
+{
+    if (t->sample && t->samples != samples)
+        tape_fail(t, op, "expected the first axis to be the tape's %zu samples, got %zu",
+                  t->samples, samples);
+    struct assay_rng *stream = tape_allocate(t, samples * sizeof *stream);
+    for (size_t s = 0; stream && s < samples; s++)
+        assay_rng_keyed(&stream[s], t->seed, t->step, t->sample ? t->sample[s] : s, name);
+    return stream;
+}
+
+#endif

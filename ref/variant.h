@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The descriptor of a paper: what it replaces, its numbers, and its claims as executable checks. */
+#ifndef ASSAY_VARIANT_H
+#define ASSAY_VARIANT_H
+
+#include "ref/model.h"
+
+enum variant_kind {
+    KIND_VARIANT, KIND_TRANSFORM, KIND_EXECUTION, KIND_TRAINING, KIND_EXPERIMENT, KIND_COST, KIND_BENCHMARK, KIND_SURVEY
+};
+enum confidence { CONFIDENCE_LOW, CONFIDENCE_MEDIUM, CONFIDENCE_HIGH };
+
+struct variant_source {
+    const char *paper;                /* "arXiv:2006.16236" */
+    const char *code;                 /* "idiap/fast-transformers", or NULL */
+    const char *settled_by;           /* which source decided where they differ */
+    enum confidence confidence;
+};
+
+struct variant_hyper {
+    const char *name, *meaning;
+    double paper, tiny;
+    bool (*legal)(double value);
+    const char *legal_text;           /* "at least 1" */
+    const char *const *choices;       /* NULL, or names of 0, 1, 2, ...; ends with NULL */
+};
+
+/* A setting is a configuration with a golden of its own. */
+struct variant_setting { const char *name, *overrides; };
+
+/* Ways of computing the same function. BITS: equal bits; ROUNDING: max |difference| <= bound units of roundoff times the
+ * tensor's scale, bound derived in `reason`. overrides select the form. */
+enum form_class { FORM_BITS, FORM_ROUNDING };
+struct variant_form {
+    const char *name, *overrides;
+    bool decode;                      /* run step by step through the decode state */
+    enum form_class equals;           /* how it equals the first form */
+    double bound;
+    const char *reason;
+};
+
+/* Declared properties, checked automatically. NO needs a negative control: the check must see the difference. */
+enum property {
+    PROPERTY_CAUSAL,                  /* changing token j leaves outputs i < j as they are (settings with causal=1) */
+    PROPERTY_SAMPLE_INDEPENDENT,      /* a sample's output does not depend on the others in the batch */
+    PROPERTY_PERMUTATION_EQUIVARIANT, /* permuting tokens permutes the mixer's output (no positions, bidirectional) */
+    PROPERTY_DIFFERENTIABLE,          /* gradients equal numerical derivatives */
+    PROPERTY_COUNT
+};
+enum holds { HOLDS_UNDECLARED, HOLDS_BITS, HOLDS_ROUNDING, HOLDS_NO, HOLDS_NOT_APPLICABLE };
+struct variant_property {
+    enum property which;
+    enum holds holds;
+    double bound;                     /* ROUNDING: in units of roundoff times the scale */
+    const char *mode;                 /* overrides under which it holds, or NULL: every setting */
+    const char *reason;
+};
+
+/* Claims. IDENTITY: equal, in bits or within a derived bound; NEGATIVE: must differ; OUTSIDE: meets what the paper's own
+ * code computes; the others as named. A claim that does not hold is reported with what was found instead. */
+enum claim_class {
+    CLAIM_IDENTITY, CLAIM_BOUND, CLAIM_COUNT, CLAIM_NEGATIVE, CLAIM_EXHAUSTIVE, CLAIM_TWO_VARIANT, CLAIM_TRAINED, CLAIM_OUTSIDE
+};
+struct claim;
+struct variant_claim {
+    enum claim_class class;
+    const char *statement;
+    void (*check)(struct claim *c);
+    enum assay_profile profile;       /* 0: binary64 */
+};
+
+struct assay_variant {
+    const char *id, *title, *authors; /* "Katharopoulos et al. 2020" */
+    const char *idea, *equations;     /* shown by `assay show` */
+    struct variant_source source;
+    enum variant_kind kind;
+    const char *family, *replaces;    /* "linear-attention", "mixer" */
+    struct assay_slots slot;          /* NULL members: the reference's */
+    const struct variant_hyper *hypers;      /* each list ends with a zero entry */
+    const struct variant_setting *settings;  /* the first is the default */
+    const struct variant_form *forms;
+    const struct variant_property *properties;
+    const struct variant_claim *claims;
+    const char *untested;             /* claims of the paper that no test here can decide, and why; or NULL */
+    /* Cross-field condition on the configuration: NULL or a message. */
+    const char *(*legal)(const struct assay_config *c);
+    /* Formulas checked against the counters: differences to the reference model of the same configuration. */
+    double (*extra_parameters)(const struct assay_config *c);
+    double (*mixer_multiply_adds)(const struct assay_config *c, size_t n);   /* per sample and block; NULL: the reference's */
+    double (*decode_elements)(const struct assay_config *c, size_t n);       /* state per sample after n tokens; NULL: keys and values */
+};
+
+extern const struct assay_variant *const assay_variants[];   /* the papers; ends with NULL */
+extern const struct assay_variant assay_variant_reference;
+const struct assay_variant *variant_find(const char *id);    /* "reference" gives the reference's descriptor */
+const struct assay_variant *variant_by_hyper(const struct assay_variant *v, const char *name, int *index);
+
+/* ---- legal predicates ---- */
+bool at_least_one(double x);
+bool positive(double x);
+bool not_negative(double x);
+bool is_choice(double x);
+
+#endif

@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Linear transformer: with phi(q) . phi(k) in place of exp(q . k), sums over keys factor out of attention.
+ * Katharopoulos et al. 2020, arXiv:2006.16236; settled by the official code (idiap/fast-transformers, linear_attention.py,
+ * causal_linear_attention.py and the recurrent form) and, for form=lra, by google-research/long-range-arena.
+ *
+ *     phi(z) = elu(z) + 1
+ *     bidirectional: o_i = phi(q_i) S / (phi(q_i) . z + eps),  S = sum_j phi(k_j)^T v_j,  z = sum_j phi(k_j)
+ *     causal:        the same with S_i, z_i summed over j <= i: a recurrence of constant state
+ *
+ * Replaces the mixer. z is carried as one more column of S, for a value that is 1 everywhere. Padding keys: phi(k) = 0
+ * (paper form); the benchmark's form ignores every mask and has no biases. Scores have no scale. */
+#include <stdio.h>
+
+#include "ref/arith.h"
+#include "ref/claim.h"
+
+/* Numerator and denominator of each query as one product: [b, h, n, v + 1].  query, key: [b, h, n, w], value: [b, h, n, v + 1] */
+
+/* Brute force: the n x n weights. */
+static tensor quadratic_sums(tape *t, tensor query, tensor key, tensor value, bool causal)
+{
+    tensor weight = matmul_nt(t, query, key);
+    size_t n = dim_of(query, 2);
+    int32_t *allowed = causal ? tape_allocate(t, n * n * sizeof *allowed) : NULL;
+    if (allowed) {
+        for (size_t i = 0; i < n * n; i++)
+            allowed[i] = i % n <= i / n;
+        tensor mask = expand(t, tape_input_i32(t, SHAPE(1, 1, n, n), allowed), SHAPE(dim_of(query, 0), dim_of(query, 1), n, n));
+        weight = choose(t, mask, weight, scale(t, weight, 0));
+    }
+    return matmul(t, weight, value);
+}
+
+static tensor as_rows(tape *t, tensor x) { return reshape(t, x, SHAPE(dim_of(x, 0) * dim_of(x, 1), dim_of(x, 2), dim_of(x, 3))); }
+
+/* Causal: S_i = S_(i-1) + phi(k_i)^T v_i, from and to the given state [b h, w, v + 1]. */
+static tensor recurrent_sums(tape *t, tensor query, tensor key, tensor value, tensor start, tensor *end)
+{
+    tensor y = matrix_scan(t, as_rows(t, query), as_rows(t, key), as_rows(t, value), TENSOR_NONE, start, end);
+    return reshape(t, y, SHAPE(dim_of(query, 0), dim_of(query, 1), dim_of(query, 2), width_of(value)));
+}
+
+/* Causal in chunks: what came before the chunk through its state, what is inside by brute force. */
+static tensor chunked_sums(tape *t, tensor query, tensor key, tensor value, size_t chunk)
+{
+    size_t n = dim_of(query, 2), chunks = (n + chunk - 1) / chunk;
+    tensor state = TENSOR_NONE, *part = tape_allocate(t, chunks * sizeof *part);
+    for (size_t i = 0; part && i < chunks; i++) {
+        size_t from = i * chunk, length = from + chunk < n ? chunk : n - from;
+        tensor q = slice(t, query, 2, from, length), k = slice(t, key, 2, from, length), v = slice(t, value, 2, from, length);
+        part[i] = quadratic_sums(t, q, k, v, true);
+        if (state)
+            part[i] = add(t, part[i], matmul(t, q, state));
+        tensor update = matmul_tn(t, k, v);
+        state = state ? add(t, state, update) : update;
+    }
+    return part ? concat(t, 2, (int)chunks, part) : TENSOR_NONE;
+}
+
+/* sums [b, h, n, v + 1] -> numerator / (denominator + eps): [b, h, n, v] */
+static tensor normalised(tape *t, tensor sums, double eps)
+{
+    if (!sums)
+        return TENSOR_NONE;
+    size_t width = width_of(sums) - 1;
+    return divide(t, slice(t, sums, 3, 0, width), offset(t, slice(t, sums, 3, width, 1), eps));
+}
+
+static tensor with_ones(tape *t, tensor value)
+{
+    if (!value)
+        return TENSOR_NONE;
+    tensor ones = tape_filled(t, SHAPE(dim_of(value, 0), dim_of(value, 1), dim_of(value, 2), 1), 1);
+    return concat(t, 3, 2, (tensor[]){value, ones});
+}
+
+/* phi(k) of padding is zero.  key: [b, n, h, w] */
+static tensor without_padding(layer *l, tensor key)
+{
+    tensor valid = l->context->valid;
+    if (!key || !valid || hyper_is(l, "form", "lra"))
+        return key;
+    tensor mask = expand(l->t, reshape(l->t, valid, SHAPE(dim_of(valid, 0), dim_of(valid, 1), 1, 1)), key->shape);
+    return choose(l->t, mask, key, scale(l->t, key, 0));
+}
+
+/* x: [b, n, d] -> [b, n, d] */
+static tensor linear_attention(layer *l, tensor x, tensor memory)
+{
+    tape *t = l->t;
+    const struct assay_config *c = config_of(l);
+    tensor source = memory ? memory : x;
+    tensor q = elu_plus_one(t, split_heads(l, apply_linear(l, "query", x, c->heads * c->head_width, c->attention_bias), c->heads));
+    tensor k = elu_plus_one(t, split_heads(l, apply_linear(l, "key", source, c->heads * c->head_width, c->attention_bias), c->heads));
+    tensor v = split_heads(l, apply_linear(l, "value", source, c->heads * c->head_width, c->attention_bias), c->heads);
+    q = transpose(t, q, 1, 2);
+    k = transpose(t, without_padding(l, k), 1, 2);
+    v = with_ones(t, transpose(t, v, 1, 2));
+    tensor sums;
+    bool causal = l->context->causal && !memory && hyper_is(l, "form", "paper");
+    if (hyper_is(l, "evaluation", "quadratic")) {
+        sums = quadratic_sums(t, q, k, v, causal);
+    } else if (!causal) {
+        sums = matmul(t, q, matmul_tn(t, k, v));
+    } else if (hyper_is(l, "evaluation", "chunked")) {
+        sums = chunked_sums(t, q, k, v, hyper_n(l, "chunk"));
+    } else {
+        tensor start = q ? carried(l, "state", SHAPE(dim_of(q, 0) * c->heads, c->head_width, c->head_width + 1)) : TENSOR_NONE, end;
+        sums = recurrent_sums(t, q, k, v, start, &end);
+        carry(l, "state", sums ? end : TENSOR_NONE);
+    }
+    tensor y = transpose(t, normalised(t, sums, hyper(l, "eps")), 1, 2);
+    return apply_linear(l, "output", merge_heads(l, y), c->width, c->output_bias);
+}
+
+/* ---- claims ---- */
+
+enum { HEADS = 2, LENGTH = 12, WIDTH = 4 };
+
+struct features { tape *t; tensor query, key, value; };
+
+/* phi(q), phi(k) and v with its column of ones, for one sample. */
+static struct features features(struct claim *c)
+{
+    tape *t = claim_tape(c);
+    struct assay_shape shape = SHAPE(1, HEADS, LENGTH, WIDTH);
+    return (struct features){t, elu_plus_one(t, claim_random(c, t, shape, 1)), elu_plus_one(t, claim_random(c, t, shape, 2)),
+                             with_ones(t, claim_random(c, t, shape, 3))};
+}
+
+/* Numerator and denominator are sums of n products of w products, computed in two orders. phi > 0, so the denominator's
+ * relative error is at most (n + w) roundoffs in each, the numerator's likewise relative to denominator * max|v|: the
+ * quotients differ by at most 4 (n + w + 2) roundoffs of max|v|. */
+static const double reorder_units = 4 * (LENGTH + WIDTH + 2);
+
+static void equals_the_quadratic_form(struct claim *c)
+{
+    struct features f = features(c);
+    double scale;
+    claim_distance(c, f.value, f.value, &scale);
+    tensor brute = normalised(f.t, quadratic_sums(f.t, f.query, f.key, f.value, false), 1e-6);
+    tensor factored = normalised(f.t, matmul(f.t, f.query, matmul_tn(f.t, f.key, f.value)), 1e-6);
+    claim_close(c, brute, factored, reorder_units, scale, "bidirectional: factored and brute force");
+    brute = normalised(f.t, quadratic_sums(f.t, f.query, f.key, f.value, true), 1e-6);
+    tensor end;
+    claim_close(c, brute, normalised(f.t, recurrent_sums(f.t, f.query, f.key, f.value, TENSOR_NONE, &end), 1e-6), reorder_units, scale,
+                "causal: recurrent and brute force");
+    claim_close(c, brute, normalised(f.t, chunked_sums(f.t, f.query, f.key, f.value, 5), 1e-6), reorder_units, scale,
+                "causal: chunks of 5 and brute force");
+}
+
+static void state_does_not_grow(struct claim *c)
+{
+    struct assay_model *m = claim_model(c, "frame=decoder head=language pad_is_zero=0 layers=1");
+    struct assay_decode *d = m ? decode_open(m->kernels, m->config.length) : NULL;
+    size_t bytes = 0;
+    for (size_t i = 0; d && i < m->config.length; i++) {
+        const struct assay_batch *b = claim_batch(c, m, 1, 1, i + 1);
+        tape *t = claim_tape(c);
+        struct assay_pass pass = {.model = m, .t = t, .batch = b, .denominator = 1, .decode = d};
+        if (!b || !t || !model_forward(&pass))
+            break;
+        bytes = i ? bytes : decode_bytes(d);
+        claim_true(c, decode_bytes(d) == bytes, "after %zu tokens the state has %zu elements", i + 1, decode_bytes(d) / m->kernels->element);
+    }
+    size_t w = m ? m->config.head_width : 0;
+    claim_true(c, m && bytes == m->config.heads * (w * w + w) * m->kernels->element, "the state is d_k d_v + d_k per head");
+    decode_close(d);
+}
+
+static void first_token_sees_itself(struct claim *c)
+{
+    struct features f = features(c);
+    tensor end, sums = recurrent_sums(f.t, f.query, f.key, f.value, TENSOR_NONE, &end);
+    tensor first = slice(f.t, normalised(f.t, sums, 1e-6), 2, 0, 1);
+    tensor s = matmul_nt(f.t, slice(f.t, f.query, 2, 0, 1), slice(f.t, f.key, 2, 0, 1));
+    tensor v = slice(f.t, slice(f.t, f.value, 2, 0, 1), 3, 0, WIDTH);
+    tensor expected = multiply(f.t, v, divide(f.t, s, offset(f.t, s, 1e-6)));
+    claim_close(c, first, expected, 4 + WIDTH, 0, "o_0 = v_0 s / (s + eps), s = phi(q_0) . phi(k_0)");
+}
+
+static void row_weights_sum_to_one(struct claim *c)
+{
+    struct features f = features(c);
+    tensor ones = tape_filled(f.t, SHAPE(1, HEADS, LENGTH, 2), 1);
+    tensor s = quadratic_sums(f.t, f.query, f.key, slice(f.t, ones, 3, 0, 1), false);
+    tensor total = normalised(f.t, matmul(f.t, f.query, matmul_tn(f.t, f.key, ones)), 1e-6);
+    claim_close(c, total, divide(f.t, s, offset(f.t, s, 1e-6)), reorder_units, 1, "weights of a row sum to s / (s + eps)");
+    tensor weight = matmul_nt(f.t, f.query, f.key);
+    bool all = weight != TENSOR_NONE;
+    for (size_t i = 0; all && i < elements_of(weight); i++)
+        all = claim_value(c, weight, i) > 0;
+    claim_true(c, all, "every weight is positive");
+}
+
+static void a_scaled_query_differs(struct claim *c)
+{
+    tape *t = claim_tape(c);
+    struct assay_shape shape = SHAPE(1, HEADS, LENGTH, WIDTH);
+    tensor q = claim_random(c, t, shape, 1), k = elu_plus_one(t, claim_random(c, t, shape, 2));
+    tensor state = matmul_tn(t, k, with_ones(t, claim_random(c, t, shape, 3)));
+    tensor one = normalised(t, matmul(t, elu_plus_one(t, q), state), 1e-6);
+    tensor two = normalised(t, matmul(t, elu_plus_one(t, scale(t, q, 2)), state), 1e-6);
+    claim_differs(c, one, two, 1000, "outputs for q and 2 q");
+}
+
+static void cost_is_linear(struct claim *c)
+{
+    uint64_t count[2];
+    for (size_t i = 0; i < 2; i++) {
+        tape *t = claim_tape(c);
+        size_t n = LENGTH << i;
+        struct assay_shape shape = SHAPE(1, HEADS, n, WIDTH);
+        tensor q = claim_random(c, t, shape, 1), k = claim_random(c, t, shape, 2), v = with_ones(t, claim_random(c, t, shape, 3)), end;
+        recurrent_sums(t, q, k, v, TENSOR_NONE, &end);
+        count[i] = t->counts.multiply_adds;
+        claim_true(c, count[i] == 2 * n * WIDTH * (WIDTH + 1) * HEADS, "n = %zu: %llu multiply-adds, 2 n d_k (d_v + 1) h", n,
+                   (unsigned long long)count[i]);
+    }
+    claim_true(c, count[1] == 2 * count[0], "twice the tokens, twice the cost");
+}
+
+static void rank_is_the_head_width(struct claim *c)
+{
+    struct features f = features(c);
+    tensor weight = matmul_nt(f.t, f.query, f.key);
+    tensor one = weight ? reshape(f.t, slice(f.t, weight, 1, 0, 1), SHAPE(LENGTH, LENGTH)) : TENSOR_NONE;
+    /* Elimination multiplies the rounding of the entries by at most 2^(rank - 1) n. */
+    size_t rank = one ? claim_rank(c, one, 8 * LENGTH * WIDTH) : 0;
+    claim_true(c, rank == WIDTH, "the %d x %d weights have rank %zu = d_k", LENGTH, LENGTH, rank);
+}
+
+/* idiap/fast-transformers: Linear layers with biases, [out, in]; lengths 12 and 9 where padded. */
+static void load_port_layer(struct claim *c, struct assay_model *m)
+{
+    static const char *const part[] = {"query", "key", "value", "out"}, *const ours[] = {"query", "key", "value", "output"};
+    for (int i = 0; i < 4; i++) {
+        char theirs[64], entry[64];
+        snprintf(theirs, sizeof theirs, "port/layer/param/%s_projection.weight", part[i]);
+        snprintf(entry, sizeof entry, "block.0.mixer.%s.weight", ours[i]);
+        outside_load(c, m, entry, theirs, TRANSPOSED);
+        snprintf(theirs, sizeof theirs, "port/layer/param/%s_projection.bias", part[i]);
+        snprintf(entry, sizeof entry, "block.0.mixer.%s.bias", ours[i]);
+        outside_load(c, m, entry, theirs, AS_IT_IS);
+    }
+}
+
+static void meet_gradients(struct claim *c, struct claim_pass *p, const char *prefix, bool biases)
+{
+    static const char *const part[] = {"query", "key", "value", "out"}, *const ours[] = {"query", "key", "value", "output"};
+    for (int i = 0; i < 4 && c->profile == ASSAY_F64; i++) {
+        char theirs[64], entry[64];
+        snprintf(theirs, sizeof theirs, biases ? "%s/grad/%s_projection.weight" : "%s/grad/%s/kernel", prefix, part[i]);
+        snprintf(entry, sizeof entry, "block.0.mixer.%s.weight", ours[i]);
+        outside_meets(c, claim_gradient(c, p, entry), theirs, NULL, biases ? TRANSPOSED : AS_IT_IS);
+        if (!biases)
+            continue;
+        snprintf(theirs, sizeof theirs, "%s/grad/%s_projection.bias", prefix, part[i]);
+        snprintf(entry, sizeof entry, "block.0.mixer.%s.bias", ours[i]);
+        outside_meets(c, claim_gradient(c, p, entry), theirs, NULL, AS_IT_IS);
+    }
+}
+
+/* One layer on a bare x: [2, n, d] of the section `prefix`. */
+static void meet_layer(struct claim *c, struct assay_model *m, const char *prefix, size_t n, bool causal, bool padded)
+{
+    char name[64], name32[64];
+    struct claim_pass *p = m ? claim_blank(c, m, claim_batch(c, m, 2, n, 1), 2, n) : NULL;
+    if (!p)
+        return;
+    tape *t = p->pass.t;
+    struct assay_shape lengths, shape = SHAPE(2, n, m->config.width);
+    p->context->causal = causal;
+    int32_t valid[2 * 12];
+    const int32_t *length = padded ? outside_ids(c, "port/layer/input/lengths", &lengths) : NULL;
+    for (size_t i = 0; length && i < 2 * n; i++)
+        valid[i] = (int32_t)(i % n) < length[i / n];
+    p->context->valid = length ? tape_input_i32(t, SHAPE(2, n), valid) : TENSOR_NONE;
+    snprintf(name, sizeof name, "%s/input/x", prefix);
+    tensor x = outside_tensor(c, t, name, AS_IT_IS, shape);
+    layer l = claim_layer(c, p, "block.0.mixer");
+    tensor y = linear_attention(&l, x, TENSOR_NONE);
+    snprintf(name, sizeof name, "%s/output/y", prefix);
+    snprintf(name32, sizeof name32, "%s/output32/y", prefix);
+    outside_meets(c, y, name, name32, AS_IT_IS);
+    snprintf(name, sizeof name, "%s/cotangent/y", prefix);
+    tensor cotangent = outside_tensor(c, t, name, AS_IT_IS, shape);
+    if (!y || !cotangent || c->profile != ASSAY_F64)
+        return;
+    claim_backward(c, p, 1, &y, &cotangent);
+    meet_gradients(c, p, prefix, n == 12);
+}
+
+static void meets_the_authors_code(struct claim *c)
+{
+    struct assay_model *m = claim_model(c, "width=8 heads=2 layers=1 length=12");
+    load_port_layer(c, m);
+    meet_layer(c, m, "port/layer", 12, false, true);
+    meet_layer(c, m, "port/layer_causal", 12, true, false);
+    meet_layer(c, m, "port/layer_causal_padded", 12, true, true);
+}
+
+/* The recurrent module: bare q, k, v [2, 12, 2, 4], stepped; final state S and z. */
+static void meets_the_recurrent_module(struct claim *c)
+{
+    tape *t = claim_tape(c);
+    struct assay_shape shape = SHAPE(2, 12, 2, 4);
+    tensor q = elu_plus_one(t, outside_tensor(c, t, "port/recurrent/input/q", AS_IT_IS, shape));
+    tensor k = elu_plus_one(t, outside_tensor(c, t, "port/recurrent/input/k", AS_IT_IS, shape));
+    tensor v = transpose(t, outside_tensor(c, t, "port/recurrent/input/v", AS_IT_IS, shape), 1, 2), end;
+    tensor y = recurrent_sums(t, transpose(t, q, 1, 2), transpose(t, k, 1, 2), with_ones(t, v), TENSOR_NONE, &end);
+    outside_meets(c, transpose(t, normalised(t, y, 1e-6), 1, 2), "port/recurrent/output/y", "port/recurrent/output32/y", AS_IT_IS);
+    outside_meets(c, slice(t, end, 2, 0, 4), "port/recurrent/output/state_S", "port/recurrent/output32/state_S", AS_IT_IS);
+    outside_meets(c, slice(t, end, 2, 4, 1), "port/recurrent/output/state_Z", "port/recurrent/output32/state_Z", AS_IT_IS);
+}
+
+#define LRA "form=lra attention_bias=0 output_bias=0 "
+#define BLOCK "lra/encoder/%s/encoderblock_0/"
+
+static void meets_the_benchmarks_layer(struct claim *c)
+{
+    struct assay_model *m = claim_model(c, LRA "width=16 heads=2 head_width=4 layers=1 length=15");
+    static const char *const part[] = {"query", "key", "value", "out"}, *const ours[] = {"query", "key", "value", "output"};
+    for (int i = 0; i < 4; i++) {
+        char theirs[64], entry[64];
+        snprintf(theirs, sizeof theirs, "lra/attention/param/%s/kernel", part[i]);
+        snprintf(entry, sizeof entry, "block.0.mixer.%s.weight", ours[i]);
+        outside_load(c, m, entry, theirs, AS_IT_IS);
+    }
+    meet_layer(c, m, "lra/attention", 15, false, false);
+}
+
+/* The benchmark's whole encoder: CLS, sinusoids, one block, norm, head. */
+static void meets_the_benchmarks_encoder(struct claim *c)
+{
+    static const struct { const char *ours, *theirs; } map[] = {
+        {"embed.token", "Embed_0/embedding"}, {"embed.cls", "cls"},
+        {"block.0.norm1.gain", "encoderblock_0/LayerNorm_0/scale"}, {"block.0.norm1.bias", "encoderblock_0/LayerNorm_0/bias"},
+        {"block.0.mixer.query.weight", "encoderblock_0/LinearAttention_1/query/kernel"},
+        {"block.0.mixer.key.weight", "encoderblock_0/LinearAttention_1/key/kernel"},
+        {"block.0.mixer.value.weight", "encoderblock_0/LinearAttention_1/value/kernel"},
+        {"block.0.mixer.output.weight", "encoderblock_0/LinearAttention_1/out/kernel"},
+        {"block.0.norm2.gain", "encoderblock_0/LayerNorm_2/scale"}, {"block.0.norm2.bias", "encoderblock_0/LayerNorm_2/bias"},
+        {"block.0.ffn.in.weight", "encoderblock_0/MlpBlock_3/Dense_0/kernel"}, {"block.0.ffn.in.bias", "encoderblock_0/MlpBlock_3/Dense_0/bias"},
+        {"block.0.ffn.out.weight", "encoderblock_0/MlpBlock_3/Dense_1/kernel"}, {"block.0.ffn.out.bias", "encoderblock_0/MlpBlock_3/Dense_1/bias"},
+        {"final.gain", "encoder_norm/scale"}, {"final.bias", "encoder_norm/bias"},
+        {"head.hidden.weight", "mlp/kernel"}, {"head.hidden.bias", "mlp/bias"},
+        {"head.output.weight", "logits/kernel"}, {"head.output.bias", "logits/bias"},
+    };
+    struct assay_model *m = claim_model(c, LRA "vocab=9 classes=3 width=16 heads=2 head_width=4 hidden=16 layers=1 length=14 pool=cls "
+                                           "position=sinusoidal activation=gelu_tanh norm_eps=1e-6 head_hidden=16");
+    char name[96];
+    for (size_t i = 0; i < sizeof map / sizeof *map; i++) {
+        snprintf(name, sizeof name, "lra/encoder/param/%s", map[i].theirs);
+        outside_load(c, m, map[i].ours, name, AS_IT_IS);
+    }
+    struct assay_shape shape = {0};
+    const int32_t *ids = outside_ids(c, "lra/encoder/input/ids", &shape);
+    struct claim_pass *p = ids ? claim_forward(c, m, claim_batch_of(c, 1, &(struct assay_input){"ids", ASSAY_I32, shape, ids})) : NULL;
+    if (!p)
+        return;
+    outside_meets(c, p->output, "lra/encoder/output/y", "lra/encoder/output32/y", AS_IT_IS);
+    tensor cotangent = outside_tensor(c, p->pass.t, "lra/encoder/cotangent/y", AS_IT_IS, p->output->shape);
+    if (!cotangent || c->profile != ASSAY_F64)
+        return;
+    claim_backward(c, p, 1, &p->output, &cotangent);
+    for (size_t i = 0; i < sizeof map / sizeof *map; i++) {
+        snprintf(name, sizeof name, "lra/encoder/grad/%s", map[i].theirs);
+        outside_meets(c, claim_gradient(c, p, map[i].ours), name, NULL, AS_IT_IS);
+    }
+}
+
+/* ---- descriptor ---- */
+
+static double multiply_adds(const struct assay_config *c, size_t n)
+{
+    double d = (double)c->width, inner = (double)(c->heads * c->head_width), w = (double)c->head_width;
+    return (double)n * (4 * d * inner + 2 * (double)c->heads * w * (w + 1));
+}
+
+static double state_elements(const struct assay_config *c, size_t n)
+{
+    (void)n;
+    return (double)(c->layers * c->heads * c->head_width * (c->head_width + 1));
+}
+
+static const char *legal(const struct assay_config *c)
+{
+    return c->key_heads == c->heads ? NULL : "key_heads: expected as many as heads";
+}
+
+static const char *const forms[] = {"paper", "lra", NULL}, *const evaluations[] = {"linear", "chunked", "quadratic", NULL};
+
+const struct assay_variant assay_variant_linear_transformer = {
+    .id = "linear_transformer",
+    .title = "Transformers are RNNs: Fast Autoregressive Transformers with Linear Attention",
+    .authors = "Katharopoulos et al. 2020",
+    .idea = "phi(q) . phi(k) in place of exp(q . k), so that sums over keys factor out: O(n d^2), or an RNN of constant state.",
+    .equations = "phi(z) = elu(z) + 1;  o_i = phi(q_i) (sum_j phi(k_j)^T v_j) / (phi(q_i) . sum_j phi(k_j) + eps)",
+    .source = {"arXiv:2006.16236", "idiap/fast-transformers", "the official code; form=lra by google-research/long-range-arena", CONFIDENCE_HIGH},
+    .kind = KIND_VARIANT,
+    .family = "linear-attention",
+    .replaces = "mixer",
+    .slot = {.mixer = linear_attention},
+    .hypers = (const struct variant_hyper[]){
+        {"eps", "added to the denominator", 1e-6, 1e-6, positive, "a positive number", NULL},
+        {"form", "paper: masks, causality; lra: the benchmark's, which ignores both", 0, 0, is_choice, "paper or lra", forms},
+        {"evaluation", "order of evaluation of the sums", 0, 0, is_choice, "linear, chunked or quadratic", evaluations},
+        {"chunk", "tokens per chunk of evaluation=chunked", 64, 5, at_least_one, "at least 1", NULL},
+        {0}},
+    .settings = (const struct variant_setting[]){
+        {"default", "preset=pre_ln"}, {"causal", "preset=pre_ln frame=decoder head=language pad_is_zero=0"}, {"lra", "preset=pre_ln form=lra"}, {0}},
+    .forms = (const struct variant_form[]){
+        {"recurrent", "evaluation=linear", false, FORM_BITS, 0, NULL},
+        {"decode", "evaluation=linear", true, FORM_BITS, 0, "the scan, one step at a time"},
+        {"chunked", "evaluation=chunked", false, FORM_ROUNDING, 1024, "other order of sums"},
+        {"quadratic", "evaluation=quadratic", false, FORM_ROUNDING, 1024, "other order of sums"},
+        {0}},
+    .claims = (const struct variant_claim[]){
+        {CLAIM_IDENTITY, "equals the quadratic form, bidirectional and causal", equals_the_quadratic_form, 0},
+        {CLAIM_COUNT, "decoding carries d_k d_v + d_k numbers per head, whatever the length", state_does_not_grow, 0},
+        {CLAIM_IDENTITY, "the first causal token sees only itself", first_token_sees_itself, 0},
+        {CLAIM_IDENTITY, "row weights are positive and sum to s / (s + eps)", row_weights_sum_to_one, 0},
+        {CLAIM_NEGATIVE, "scaling a query changes its output: phi is not homogeneous", a_scaled_query_differs, 0},
+        {CLAIM_COUNT, "multiply-adds are linear in n", cost_is_linear, 0},
+        {CLAIM_IDENTITY, "the implied attention has rank d_k", rank_is_the_head_width, 0},
+        {CLAIM_OUTSIDE, "the authors' layers: bidirectional, causal, padded", meets_the_authors_code, 0},
+        {CLAIM_OUTSIDE, "the authors' recurrent module with its state", meets_the_recurrent_module, 0},
+        {CLAIM_OUTSIDE, "the benchmark's layer", meets_the_benchmarks_layer, 0},
+        {CLAIM_OUTSIDE, "the benchmark's encoder", meets_the_benchmarks_encoder, 0},
+        {0}},
+    .untested = "Accuracies of the Long Range Arena (16.13, 65.90, 53.09, 42.34, 75.30) need the full-size runs.",
+    .legal = legal,
+    .mixer_multiply_adds = multiply_adds,
+    .decode_elements = state_elements,
+};
