@@ -93,7 +93,7 @@ struct assay_row_mask {
  *     fma(dr, query); d_value the same of fma(p [* keep], d_output); d_bias: ds summed over what it was broadcast over,
  *     batch slowest, ascending from +0. Rows with an empty set contribute nothing to d_query and d_key; with
  *     uniform_if_empty they contribute to d_value.
- * Each contribution is completed first, then added. scratch: attention_scratch bytes; O(keys), never queries * keys,
+ * Each contribution is completed first (with + 0, like the output), then added. scratch: attention_scratch bytes; O(keys), never queries * keys,
  * unless probability, keep or bias exist. */
 struct assay_attention {
     size_t batch, queries, keys, key_capacity, heads, key_heads, width, value_width;

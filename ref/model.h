@@ -214,6 +214,7 @@ struct assay_decode *decode_open(const struct assay_kernels *kernels, size_t cap
 void decode_close(struct assay_decode *d);
 size_t decode_bytes(const struct assay_decode *d);        /* bytes of state held now */
 size_t decode_position(const struct assay_decode *d);
+size_t decode_capacity(const struct assay_decode *d);    /* tokens that its caches have room for */
 void decode_advance(struct assay_decode *d, size_t tokens);
 
 #endif

@@ -101,11 +101,13 @@ tensor slice(tape *t, tensor x, int axis, size_t from, size_t length);
 tensor pad(tape *t, tensor x, int axis, size_t before, size_t after);   /* zeros */
 tensor flip(tape *t, tensor x, int axis);
 tensor roll(tape *t, tensor x, int axis, long by);            /* y[i] = x[i - by], cyclic */
+tensor rotate(tape *t, tensor x, tensor cosine, tensor sine, bool interleaved);   /* x [b, n, h, w], tables [n, pairs] */
+
+/* ref/tape/rows.c */
 tensor gather_rows(tape *t, tensor table, tensor index);      /* table [rows, w], index i32 [..] -> [.., w]: embedding */
 tensor scatter_add_rows(tape *t, size_t rows, tensor index, tensor x);   /* x [.., w] -> [rows, w]: y[index] += x, ascending */
 tensor take(tape *t, tensor x, tensor index);                 /* x [b, n, w], index i32 [b, k] -> [b, k, w] */
 tensor take_last(tape *t, tensor x, tensor index);            /* x [.., n], index i32 [.., k] -> [.., k] */
-tensor rotate(tape *t, tensor x, tensor cosine, tensor sine, bool interleaved);   /* x [b, n, h, w], tables [n, pairs] */
 
 /* ref/tape/decisions.c. top_k is marked as a decision under `name`; its margin is the smallest gap at the cut. */
 tensor top_k(tape *t, tensor x, size_t k, const char *name);  /* last axis -> i32 [.., k], descending, ties to the lower index */

@@ -28,8 +28,9 @@ struct variant_hyper {
 /* A setting is a configuration with a golden of its own. */
 struct variant_setting { const char *name, *overrides; };
 
-/* Ways of computing the same function. BITS: equal bits; ROUNDING: max |difference| <= bound units of roundoff times the
- * tensor's scale, bound derived in `reason`. overrides select the form. */
+/* Ways of computing the same function. BITS: equal bits, gradients included; ROUNDING: max |difference| <= bound units of
+ * roundoff times the tensor's scale, bound derived in `reason`; 0: the frame's own rounding to first order (the checks
+ * compute it from the lengths of its sums). overrides select the form. */
 enum form_class { FORM_BITS, FORM_ROUNDING };
 struct variant_form {
     const char *name, *overrides;
@@ -51,7 +52,7 @@ enum holds { HOLDS_UNDECLARED, HOLDS_BITS, HOLDS_ROUNDING, HOLDS_NO, HOLDS_NOT_A
 struct variant_property {
     enum property which;
     enum holds holds;
-    double bound;                     /* ROUNDING: in units of roundoff times the scale */
+    double bound;                     /* as of forms */
     const char *mode;                 /* overrides under which it holds, or NULL: every setting */
     const char *reason;
 };

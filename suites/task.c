@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-
 const struct assay_task *assay_task_find(const char *id)
 {
     for (const struct assay_task *const *task = assay_tasks; *task != NULL; task++)

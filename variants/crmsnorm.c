@@ -31,7 +31,8 @@ static tensor norm(layer *l, tensor x)
     double eps = config_of(l)->norm_eps;
     if (hyper_is(l, "form", "pre_ln"))
         return layer_norm(l->t, x, TENSOR_NONE, TENSOR_NONE, eps);
-    return hyper_is(l, "form", "pre_crms") ? compressed_rms_norm(l->t, x, eps) : rms_norm(l->t, x, TENSOR_NONE, eps);
+    return hyper_is(l, "form", "pre_crms") ? compressed_rms_norm(l->t, x, eps)
+                                           : rms_norm(l->t, x, TENSOR_NONE, eps);
 }
 
 static bool ends_with(const char *name, const char *end)
@@ -43,26 +44,34 @@ static bool ends_with(const char *name, const char *end)
 /* Everything that is added to the stream, by the names of the frame. The head reads. */
 static bool writes_stream(const char *name)
 {
-    return strncmp(name, "embed.", 6) == 0 || strstr(name, ".mixer.output.") || strstr(name, ".ffn.out.");
+    return strncmp(name, "embed.", 6) == 0 || strstr(name, ".mixer.output.")
+           || strstr(name, ".ffn.out.");
 }
 
 static bool reads_stream(const char *name)
 {
-    return strstr(name, ".mixer.query.weight") || strstr(name, ".mixer.key.weight") || strstr(name, ".mixer.value.weight") ||
-           strstr(name, ".ffn.in.weight") || strstr(name, ".ffn.gate.weight") || strcmp(name, "head.output.weight") == 0;
+    return strstr(name, ".mixer.query.weight") || strstr(name, ".mixer.key.weight")
+           || strstr(name, ".mixer.value.weight") || strstr(name, ".ffn.in.weight")
+           || strstr(name, ".ffn.gate.weight") || strcmp(name, "head.output.weight") == 0;
 }
 
-static tensor recentred(tape *t, tensor x) { return x ? subtract(t, x, mean_over(t, x, -1)) : TENSOR_NONE; }
+static tensor recentred(tape *t, tensor x)
+{
+    return x ? subtract(t, x, mean_over(t, x, -1)) : TENSOR_NONE;
+}
 
 /* The official LinearZeroMeanOutput: the weight in use has zero mean over its outputs. */
 static tensor zero_mean_linear(layer *l, tensor x, size_t out, bool bias)
 {
-    if (!x || !hyper_is(l, "form", "pre_rms_training") || !(ends_with(l->path, ".mixer.output") || ends_with(l->path, ".ffn.out")))
+    if (!x || !hyper_is(l, "form", "pre_rms_training")
+        || !(ends_with(l->path, ".mixer.output") || ends_with(l->path, ".ffn.out")))
         return assay_reference_slots.linear(l, x, out, bias);
     const struct assay_config *c = config_of(l);
-    struct assay_init init = c->weights == WEIGHTS_XAVIER ? init_xavier() : init_normal(c->weight_deviation);
+    struct assay_init init =
+        c->weights == WEIGHTS_XAVIER ? init_xavier() : init_normal(c->weight_deviation);
     tensor weight = param(l, "weight", SHAPE(width_of(x), out), init);
-    return linear(l->t, x, recentred(l->t, weight), bias ? recentred(l->t, param(l, "bias", SHAPE(out), init_zeros())) : TENSOR_NONE);
+    return linear(l->t, x, recentred(l->t, weight),
+                  bias ? recentred(l->t, param(l, "bias", SHAPE(out), init_zeros())) : TENSOR_NONE);
 }
 
 static tensor embed(layer *l)
@@ -83,18 +92,24 @@ static void fold_affine(const struct assay_model *from, struct assay_model *to, 
                 model_store(to, name, model_tensor(from, t, name));
             continue;
         }
-        char gain[ASSAY_NAME_MAX], bias[ASSAY_NAME_MAX], stem[ASSAY_NAME_MAX], reader_bias[ASSAY_NAME_MAX];
-        snprintf(stem, sizeof stem, "%.*s", strncmp(name, "head", 4) == 0 ? 0 : (int)(strcspn(name + 6, ".") + 7), name);
+        char gain[ASSAY_NAME_MAX], bias[ASSAY_NAME_MAX], stem[ASSAY_NAME_MAX],
+            reader_bias[ASSAY_NAME_MAX];
+        snprintf(stem, sizeof stem, "%.*s",
+                 strncmp(name, "head", 4) == 0 ? 0 : (int)(strcspn(name + 6, ".") + 7), name);
         const char *which = stem[0] == '\0' ? "final" : strstr(name, ".mixer.") ? "norm1" : "norm2";
         snprintf(gain, sizeof gain, "%.48s%s.gain", stem, which);
         snprintf(bias, sizeof bias, "%.48s%s.bias", stem, which);
-        snprintf(reader_bias, sizeof reader_bias, "%.*sbias", (int)(strlen(name) - strlen("weight")), name);
-        tensor weight = model_tensor(from, t, name), column = model_tensor(from, t, gain), row = model_tensor(from, t, bias);
+        snprintf(reader_bias, sizeof reader_bias, "%.*sbias",
+                 (int)(strlen(name) - strlen("weight")), name);
+        tensor weight = model_tensor(from, t, name), column = model_tensor(from, t, gain),
+               row = model_tensor(from, t, bias);
         if (!weight || !column || !row)
             return;
         model_store(to, name, multiply(t, weight, reshape(t, column, SHAPE(width_of(column), 1))));
         tensor shift = matmul(t, reshape(t, row, SHAPE(1, width_of(row))), weight);
-        model_store(to, reader_bias, add(t, reshape(t, shift, SHAPE(width_of(shift))), model_tensor(from, t, reader_bias)));
+        model_store(
+            to, reader_bias,
+            add(t, reshape(t, shift, SHAPE(width_of(shift))), model_tensor(from, t, reader_bias)));
     }
 }
 
@@ -124,9 +139,13 @@ static void compress(const struct assay_model *from, struct assay_model *to, tap
 
 /* ---- claims ---- */
 
-#define PLAIN "width=16 norm_gain=0 norm_bias=0 norm_eps=1e-5 head_width=8 hidden=32 weight_deviation=0.2 embed_deviation=0.5 "
+#define PLAIN \
+    "width=16 norm_gain=0 norm_bias=0 norm_eps=1e-5 head_width=8 hidden=32 weight_deviation=0.2 " \
+    "embed_deviation=0.5 "
 
-struct forms { struct assay_model *ln, *rms, *crms; };
+struct forms {
+    struct assay_model *ln, *rms, *crms;
+};
 
 /* One architecture in three forms, each with random weights of its own. */
 static struct forms three_forms(struct claim *c, const char *overrides)
@@ -160,13 +179,17 @@ static struct forms converted(struct claim *c, const char *overrides)
 }
 
 /* The three forms on one batch: output and traces. */
-struct passes { struct claim_pass *ln, *rms, *crms; };
+struct passes {
+    struct claim_pass *ln, *rms, *crms;
+};
 
-static bool run_forms(struct claim *c, struct forms f, const struct assay_batch *b, struct passes *p)
+static bool run_forms(struct claim *c, struct forms f, const struct assay_batch *b,
+                      struct passes *p)
 {
     *p = (struct passes){0};
     if (f.ln && b)
-        *p = (struct passes){claim_forward(c, f.ln, b), claim_forward(c, f.rms, b), claim_forward(c, f.crms, b)};
+        *p = (struct passes){claim_forward(c, f.ln, b), claim_forward(c, f.rms, b),
+                             claim_forward(c, f.crms, b)};
     return p->ln && p->rms && p->crms;
 }
 
@@ -178,21 +201,27 @@ static void norms_agree(struct claim *c)
     tape *t = claim_tape(c);
     tensor x = claim_random(c, t, SHAPE(5, 16), 1), z = recentred(t, x), u = slice(t, z, 1, 0, 15);
     /* Mean, difference, square, sum of 16, quotient, root: at most 16 + 8 roundings of a relative size of one roundoff each. */
-    claim_close(c, layer_norm(t, x, TENSOR_NONE, TENSOR_NONE, 1e-5), rms_norm(t, z, TENSOR_NONE, 1e-5), 24, 0, "LN(x) and RMS(x - mean x)");
+    claim_close(c, layer_norm(t, x, TENSOR_NONE, TENSOR_NONE, 1e-5),
+                rms_norm(t, z, TENSOR_NONE, 1e-5), 24, 0, "LN(x) and RMS(x - mean x)");
     /* The missing entry is a sum of 15 numbers: its rounding error of up to 15 roundoffs of their absolute sum adds to the 24. */
-    claim_close(c, slice(t, rms_norm(t, z, TENSOR_NONE, 1e-5), 1, 0, 15), compressed_rms_norm(t, u, 1e-5), 64, 0, "RMS(z) and CRMS(z without its last entry)");
+    claim_close(c, slice(t, rms_norm(t, z, TENSOR_NONE, 1e-5), 1, 0, 15),
+                compressed_rms_norm(t, u, 1e-5), 64, 0,
+                "RMS(z) and CRMS(z without its last entry)");
 }
 
 static void forms_agree(struct claim *c)
 {
-    static const char *const settings[] = {"", "frame=decoder head=language pad_is_zero=0", "pool=cls"};
+    static const char *const settings[] = {"", "frame=decoder head=language pad_is_zero=0",
+                                           "pool=cls"};
     for (size_t i = 0; i < 3; i++) {
         struct forms f = converted(c, settings[i]);
         struct passes p;
         if (!run_forms(c, f, claim_batch(c, f.ln, 2, 16, 3), &p))
             return;
-        claim_close(c, p.ln->output, p.rms->output, model_units, 0, "logits of pre-LN and pre-RMSNorm");
-        claim_close(c, p.ln->output, p.crms->output, model_units, 0, "logits of pre-LN and pre-CRMSNorm");
+        claim_close(c, p.ln->output, p.rms->output, model_units, 0,
+                    "logits of pre-LN and pre-RMSNorm");
+        claim_close(c, p.ln->output, p.crms->output, model_units, 0,
+                    "logits of pre-LN and pre-CRMSNorm");
     }
 }
 
@@ -205,16 +234,21 @@ static void streams_agree(struct claim *c)
     static const char *const at[] = {"embed", "block.0", "block.1"};
     for (int i = 0; i < 3; i++) {
         tape *t = p.rms->pass.t;
-        tensor ln = claim_trace(c, p.ln, at[i]), rms = claim_trace(c, p.rms, at[i]), crms = claim_trace(c, p.crms, at[i]);
-        claim_close(c, rms, recentred(p.ln->pass.t, ln), model_units, 0, "the RMS stream is the recentred LN stream");
-        claim_close(c, crms, slice(t, rms, 2, 0, 15), model_units, 0, "the CRMS stream is the RMS stream without its last channel");
+        tensor ln = claim_trace(c, p.ln, at[i]), rms = claim_trace(c, p.rms, at[i]),
+               crms = claim_trace(c, p.crms, at[i]);
+        claim_close(c, rms, recentred(p.ln->pass.t, ln), model_units, 0,
+                    "the RMS stream is the recentred LN stream");
+        claim_close(c, crms, slice(t, rms, 2, 0, 15), model_units, 0,
+                    "the CRMS stream is the RMS stream without its last channel");
         tensor sums = sum_over(t, rms, -1);
-        claim_close(c, sums, scale(t, sums, 0), model_units, 1, "every row of the RMS stream sums to 0");
+        claim_close(c, sums, scale(t, sums, 0), model_units, 1,
+                    "every row of the RMS stream sums to 0");
     }
 }
 
 /* The feed-forward bias of block 0 plus a constant: a shift of the stream between blocks 0 and 1. */
-static tensor shifted_output(struct claim *c, struct assay_model *m, const struct assay_batch *b, double shift)
+static tensor shifted_output(struct claim *c, struct assay_model *m, const struct assay_batch *b,
+                             double shift)
 {
     tape *t = claim_tape(c);
     tensor bias = model_tensor(m, t, "block.0.ffn.out.bias");
@@ -230,8 +264,10 @@ static void shifts_are_not_seen(struct claim *c)
     const struct assay_batch *b = claim_batch(c, f.ln, 2, 16, 3);
     if (!b)
         return;
-    claim_close(c, shifted_output(c, f.ln, b, 0), shifted_output(c, f.ln, b, 3), model_units, 0, "pre-LN, with the stream moved by 3");
-    claim_differs(c, shifted_output(c, f.rms, b, 0), shifted_output(c, f.rms, b, 3), model_units, "control: pre-RMSNorm, with the stream moved by 3");
+    claim_close(c, shifted_output(c, f.ln, b, 0), shifted_output(c, f.ln, b, 3), model_units, 0,
+                "pre-LN, with the stream moved by 3");
+    claim_differs(c, shifted_output(c, f.rms, b, 0), shifted_output(c, f.rms, b, 3), model_units,
+                  "control: pre-RMSNorm, with the stream moved by 3");
 }
 
 /* One SGD step of rate 0.1 on sum(c * logits), then the logits. */
@@ -245,14 +281,17 @@ static tensor after_one_step(struct claim *c, struct assay_model *m, const struc
     tape *t = claim_tape(c);
     for (size_t i = 0; i < m->entries; i++)
         if (m->entry[i].kind == ASSAY_PARAMETER)
-            model_store(m, m->entry[i].name, subtract(t, model_tensor(m, t, m->entry[i].name), scale(t, claim_gradient(c, p, m->entry[i].name), 0.1)));
+            model_store(m, m->entry[i].name,
+                        subtract(t, model_tensor(m, t, m->entry[i].name),
+                                 scale(t, claim_gradient(c, p, m->entry[i].name), 0.1)));
     p = claim_forward(c, m, b);
     return p ? p->output : TENSOR_NONE;
 }
 
 static void training_is_equivalent(struct claim *c)
 {
-    struct assay_model *ln = claim_model(c, PLAIN "form=pre_ln"), *rms = claim_model(c, PLAIN "form=pre_rms_training");
+    struct assay_model *ln = claim_model(c, PLAIN "form=pre_ln"),
+                       *rms = claim_model(c, PLAIN "form=pre_rms_training");
     const struct assay_batch *b = claim_batch(c, ln, 2, 16, 3);
     if (!b || !rms)
         return;
@@ -261,7 +300,8 @@ static void training_is_equivalent(struct claim *c)
     if (!p || !q)
         return;
     claim_close(c, p->output, q->output, model_units, 0, "with the same raw weights");
-    claim_close(c, after_one_step(c, ln, b), after_one_step(c, rms, b), model_units, 0, "after one SGD step of each");
+    claim_close(c, after_one_step(c, ln, b), after_one_step(c, rms, b), model_units, 0,
+                "after one SGD step of each");
 }
 
 static void parameters_removed(struct claim *c)
@@ -272,20 +312,24 @@ static void parameters_removed(struct claim *c)
     /* Writers: token 17 and position 16 rows, per block output 16 and ffn.out 32 rows, each plus a bias entry where there is one.
      * Readers: 3 x 16 columns and 32 per block, 10 of the head. */
     size_t writers = 17 + 16 + 2 * (16 + 1 + 32 + 1), readers = 2 * (3 * 16 + 32) + 10;
-    claim_true(c, f.ln->elements[ASSAY_PARAMETER] - f.crms->elements[ASSAY_PARAMETER] == writers + readers,
-               "%zu parameters fewer: a column of each writer, a row of each reader", writers + readers);
-    claim_true(c, f.ln->elements[ASSAY_PARAMETER] == f.rms->elements[ASSAY_PARAMETER], "pre-RMSNorm has as many as pre-LN");
+    claim_true(
+        c, f.ln->elements[ASSAY_PARAMETER] - f.crms->elements[ASSAY_PARAMETER] == writers + readers,
+        "%zu parameters fewer: a column of each writer, a row of each reader", writers + readers);
+    claim_true(c, f.ln->elements[ASSAY_PARAMETER] == f.rms->elements[ASSAY_PARAMETER],
+               "pre-RMSNorm has as many as pre-LN");
 }
 
 static void affine_norms_fold(struct claim *c)
 {
-    struct assay_model *affine = claim_model_of(c, NULL, "norm_eps=1e-5 weight_deviation=0.2 embed_deviation=0.5");
+    struct assay_model *affine =
+        claim_model_of(c, NULL, "norm_eps=1e-5 weight_deviation=0.2 embed_deviation=0.5");
     struct assay_model *ln = claim_model(c, PLAIN "form=pre_ln");
     const struct assay_batch *b = claim_batch(c, affine, 2, 16, 3);
     tape *t = claim_tape(c);
     if (!b || !ln || !t)
         return;
-    static const char *const norms[] = {"block.0.norm1", "block.0.norm2", "block.1.norm1", "block.1.norm2", "final"};
+    static const char *const norms[] = {"block.0.norm1", "block.0.norm2", "block.1.norm1",
+                                        "block.1.norm2", "final"};
     for (uint64_t i = 0; i < 5; i++) {
         char name[64];
         snprintf(name, sizeof name, "%s.gain", norms[i]);
@@ -309,27 +353,41 @@ static void patches_of(const double *image, float *patch)
         for (size_t i = 0; i < 16; i++)
             for (size_t j = 0; j < 12; j++) {
                 size_t row = i / 4 * 2 + j / 6, column = i % 4 * 2 + j / 3 % 2, channel = j % 3;
-                patch[(b * 16 + i) * 12 + j] = (float)image[((b * 3 + channel) * 8 + row) * 8 + column];
+                patch[(b * 16 + i) * 12 + j] =
+                    (float)image[((b * 3 + channel) * 8 + row) * 8 + column];
             }
 }
 
-struct named { const char *ours, *theirs; struct outside_view view; };
+struct named {
+    const char *ours, *theirs;
+    struct outside_view view;
+};
 
 static const struct named vit_block[] = {
-    {"mixer.query.weight", "att_in_linear_weight", {0, 0, 16, true}}, {"mixer.key.weight", "att_in_linear_weight", {0, 16, 16, true}},
-    {"mixer.value.weight", "att_in_linear_weight", {0, 32, 16, true}}, {"mixer.query.bias", "att_in_linear_bias", {0, 0, 16, false}},
-    {"mixer.key.bias", "att_in_linear_bias", {0, 16, 16, false}}, {"mixer.value.bias", "att_in_linear_bias", {0, 32, 16, false}},
-    {"mixer.output.weight", "att_out_linear_weight", {0, 0, 0, true}}, {"mixer.output.bias", "att_out_linear_bias", {0, 0, 0, false}},
-    {"ffn.in.weight", "mlp_in_linear_weight", {0, 0, 0, true}}, {"ffn.in.bias", "mlp_in_linear_bias", {0, 0, 0, false}},
-    {"ffn.out.weight", "mlp_out_linear_weight", {0, 0, 0, true}}, {"ffn.out.bias", "mlp_out_linear_bias", {0, 0, 0, false}},
+    {"mixer.query.weight", "att_in_linear_weight", {0, 0, 16, true}},
+    {"mixer.key.weight", "att_in_linear_weight", {0, 16, 16, true}},
+    {"mixer.value.weight", "att_in_linear_weight", {0, 32, 16, true}},
+    {"mixer.query.bias", "att_in_linear_bias", {0, 0, 16, false}},
+    {"mixer.key.bias", "att_in_linear_bias", {0, 16, 16, false}},
+    {"mixer.value.bias", "att_in_linear_bias", {0, 32, 16, false}},
+    {"mixer.output.weight", "att_out_linear_weight", {0, 0, 0, true}},
+    {"mixer.output.bias", "att_out_linear_bias", {0, 0, 0, false}},
+    {"ffn.in.weight", "mlp_in_linear_weight", {0, 0, 0, true}},
+    {"ffn.in.bias", "mlp_in_linear_bias", {0, 0, 0, false}},
+    {"ffn.out.weight", "mlp_out_linear_weight", {0, 0, 0, true}},
+    {"ffn.out.bias", "mlp_out_linear_bias", {0, 0, 0, false}},
 };
 static const struct named vit_rest[] = {
-    {"embed.values.weight", "patch_linear_weight", {-1, 0, 0, true}}, {"embed.values.bias", "patch_linear_bias", {-1, 0, 0, false}},
-    {"embed.positions", "pos_embedding", {0, 0, 0, false}}, {"embed.cls", "cls_token", {-1, 0, 0, false}},
-    {"head.output.weight", "cls_head_linear_weight", {-1, 0, 0, true}}, {"head.output.bias", "cls_head_linear_bias", {-1, 0, 0, false}},
+    {"embed.values.weight", "patch_linear_weight", {-1, 0, 0, true}},
+    {"embed.values.bias", "patch_linear_bias", {-1, 0, 0, false}},
+    {"embed.positions", "pos_embedding", {0, 0, 0, false}},
+    {"embed.cls", "cls_token", {-1, 0, 0, false}},
+    {"head.output.weight", "cls_head_linear_weight", {-1, 0, 0, true}},
+    {"head.output.bias", "cls_head_linear_bias", {-1, 0, 0, false}},
 };
 static const struct named gpt[] = {
-    {"embed.token", "wte.weight", {-1, 0, 0, false}}, {"embed.positions", "wpe.weight", {-1, 0, 0, false}},
+    {"embed.token", "wte.weight", {-1, 0, 0, false}},
+    {"embed.positions", "wpe.weight", {-1, 0, 0, false}},
     {"block.0.mixer.query.weight", "transformer.layers.0.1.to_qkv.weight", {-1, 0, 16, true}},
     {"block.0.mixer.key.weight", "transformer.layers.0.1.to_qkv.weight", {-1, 16, 16, true}},
     {"block.0.mixer.value.weight", "transformer.layers.0.1.to_qkv.weight", {-1, 32, 16, true}},
@@ -338,15 +396,19 @@ static const struct named gpt[] = {
     {"block.0.mixer.value.bias", "transformer.layers.0.1.to_qkv.bias", {-1, 32, 16, false}},
     {"block.0.mixer.output.weight", "transformer.layers.0.1.to_out.weight", {-1, 0, 0, true}},
     {"block.0.mixer.output.bias", "transformer.layers.0.1.to_out.bias", {-1, 0, 0, false}},
-    {"block.0.ffn.in.weight", "transformer.layers.0.3.net.0.weight", {-1, 0, 0, true}}, {"block.0.ffn.in.bias", "transformer.layers.0.3.net.0.bias", {-1, 0, 0, false}},
-    {"block.0.ffn.out.weight", "transformer.layers.0.3.net.2.weight", {-1, 0, 0, true}}, {"block.0.ffn.out.bias", "transformer.layers.0.3.net.2.bias", {-1, 0, 0, false}},
-    {"head.output.weight", "final_linear.weight", {-1, 0, 0, true}}, {"head.output.bias", "final_linear.bias", {-1, 0, 0, false}},
+    {"block.0.ffn.in.weight", "transformer.layers.0.3.net.0.weight", {-1, 0, 0, true}},
+    {"block.0.ffn.in.bias", "transformer.layers.0.3.net.0.bias", {-1, 0, 0, false}},
+    {"block.0.ffn.out.weight", "transformer.layers.0.3.net.2.weight", {-1, 0, 0, true}},
+    {"block.0.ffn.out.bias", "transformer.layers.0.3.net.2.bias", {-1, 0, 0, false}},
+    {"head.output.weight", "final_linear.weight", {-1, 0, 0, true}},
+    {"head.output.bias", "final_linear.bias", {-1, 0, 0, false}},
 };
 #define COUNT(list) (sizeof(list) / sizeof *(list))
 
 /* Loads each weight, or with a pass meets its gradient; `prefix` is "vit/param", "gpt/grad", ...; weights of block 0, 1, ..
  * are stacked. */
-static void each(struct claim *c, struct assay_model *m, struct claim_pass *p, const char *prefix, const struct named *list, size_t count, int block)
+static void each(struct claim *c, struct assay_model *m, struct claim_pass *p, const char *prefix,
+                 const struct named *list, size_t count, int block)
 {
     char scope[16] = "";
     if (block >= 0)
@@ -364,7 +426,8 @@ static void each(struct claim *c, struct assay_model *m, struct claim_pass *p, c
     }
 }
 
-static void each_of_vit(struct claim *c, struct assay_model *m, struct claim_pass *p, const char *prefix)
+static void each_of_vit(struct claim *c, struct assay_model *m, struct claim_pass *p,
+                        const char *prefix)
 {
     each(c, m, p, prefix, vit_block, COUNT(vit_block), 0);
     each(c, m, p, prefix, vit_block, COUNT(vit_block), 1);
@@ -409,19 +472,25 @@ static void meets_the_image_model(struct claim *c)
     if (!claim_true(c, image != NULL, "the outside vectors have the image"))
         return;
     patches_of(image, patch);
-    struct assay_batch *b = claim_batch_of(c, 1, &(struct assay_input){"values", ASSAY_REAL, SHAPE(2, 16, 12), patch});
-    struct forms f = three_forms(c, "inputs=values values=12 pool=cls cls_position=0 classes=5 length=16");
+    struct assay_batch *b =
+        claim_batch_of(c, 1, &(struct assay_input){"values", ASSAY_REAL, SHAPE(2, 16, 12), patch});
+    struct forms f =
+        three_forms(c, "inputs=values values=12 pool=cls cls_position=0 classes=5 length=16");
     struct passes p;
     if (!f.ln || !b)
         return;
     each_of_vit(c, f.ln, NULL, "vit/param");
     if (!convert(c, f) || !run_forms(c, f, b, &p))
         return;
-    outside_meets(c, p.ln->output, "vit/output/pre_ln_result", "vit/output32/pre_ln_result", AS_IT_IS);
-    outside_meets(c, p.rms->output, "vit/output/pre_rms_result", "vit/output32/pre_rms_result", AS_IT_IS);
-    outside_meets(c, p.crms->output, "vit/output/pre_crms_result", "vit/output32/pre_crms_result", AS_IT_IS);
+    outside_meets(c, p.ln->output, "vit/output/pre_ln_result", "vit/output32/pre_ln_result",
+                  AS_IT_IS);
+    outside_meets(c, p.rms->output, "vit/output/pre_rms_result", "vit/output32/pre_rms_result",
+                  AS_IT_IS);
+    outside_meets(c, p.crms->output, "vit/output/pre_crms_result", "vit/output32/pre_crms_result",
+                  AS_IT_IS);
     meet_converted_weights(c, f);
-    tensor cotangent = outside_tensor(c, p.ln->pass.t, "vit/cotangent/pre_ln_result", AS_IT_IS, p.ln->output->shape);
+    tensor cotangent = outside_tensor(c, p.ln->pass.t, "vit/cotangent/pre_ln_result", AS_IT_IS,
+                                      p.ln->output->shape);
     if (!cotangent || c->profile != ASSAY_F64)
         return;
     claim_backward(c, p.ln, 1, &p.ln->output, &cotangent);
@@ -442,12 +511,17 @@ static void meets_the_language_model(struct claim *c)
     struct forms f = three_forms(c, GPT);
     struct assay_model *training = claim_model(c, PLAIN GPT "form=pre_rms_training");
     struct assay_batch *b = gpt_batch(c);
-    struct { struct assay_model *m; const char *name, *name32; } raw[] = {
-        {f.ln, "gpt/output/pre_ln", "gpt/output32/pre_ln"}, {training, "gpt/output/pre_rms", "gpt/output32/pre_rms"}};
+    struct {
+        struct assay_model *m;
+        const char *name, *name32;
+    } raw[] = {{f.ln, "gpt/output/pre_ln", "gpt/output32/pre_ln"},
+               {training, "gpt/output/pre_rms", "gpt/output32/pre_rms"}};
     for (int i = 0; b && training && f.ln && i < 2; i++) {
         each(c, raw[i].m, NULL, "gpt/param", gpt, COUNT(gpt), -1);
         struct claim_pass *p = claim_forward(c, raw[i].m, b);
-        tensor cotangent = p ? outside_tensor(c, p->pass.t, "gpt/cotangent/pre_ln", AS_IT_IS, p->output->shape) : TENSOR_NONE;
+        tensor cotangent =
+            p ? outside_tensor(c, p->pass.t, "gpt/cotangent/pre_ln", AS_IT_IS, p->output->shape)
+              : TENSOR_NONE;
         if (!cotangent)
             return;
         outside_meets(c, p->output, raw[i].name, raw[i].name32, AS_IT_IS);
@@ -468,7 +542,8 @@ static const char *legal(const struct assay_config *c)
     if (c->placement != PLACE_PRE)
         return "placement: expected pre: a post-norm stream is itself normalised";
     if (c->norm_gain || c->norm_bias)
-        return "norm_gain and norm_bias: expected 0: an affine part is folded into the readers first";
+        return "norm_gain and norm_bias: expected 0: an affine part is folded into the readers "
+               "first";
     return NULL;
 }
 
@@ -476,47 +551,68 @@ static const char *const form_names[] = {"pre_ln", "pre_rms_training", "pre_rms"
 
 const struct assay_variant assay_variant_crmsnorm = {
     .id = "crmsnorm",
-    .title = "Pre-RMSNorm and Pre-CRMSNorm Transformers: Equivalent and Efficient Pre-LN Transformers",
+    .title =
+        "Pre-RMSNorm and Pre-CRMSNorm Transformers: Equivalent and Efficient Pre-LN Transformers",
     .authors = "Jiang et al. 2023",
-    .idea = "A pre-LN transformer never reads the mean of its stream: recentre every writer and LayerNorm is RMSNorm; then one channel of d is redundant.",
-    .equations = "CRMS(u) = u / sqrt((sum u^2 + (sum u)^2) / d + eps);  writers W - rowmean W;  readers W[:d-1] - W[d-1]",
-    .source = {"arXiv:2305.14858", "ZixuanJiang/pre-rmsnorm-transformer", "the official code", CONFIDENCE_HIGH},
+    .idea = "A pre-LN transformer never reads the mean of its stream: recentre every writer and "
+            "LayerNorm is RMSNorm; then one channel of d is redundant.",
+    .equations = "CRMS(u) = u / sqrt((sum u^2 + (sum u)^2) / d + eps);  writers W - rowmean W;  "
+                 "readers W[:d-1] - W[d-1]",
+    .source = {"arXiv:2305.14858", "ZixuanJiang/pre-rmsnorm-transformer", "the official code",
+               CONFIDENCE_HIGH},
     .kind = KIND_VARIANT,
     .family = "norm",
     .replaces = "norm",
     .slot = {.norm = norm, .linear = zero_mean_linear, .embed = embed},
-    .hypers = (const struct variant_hyper[]){
-        {"form", "which of the equivalent models", 3, 3, is_choice, "one of the forms", form_names}, {0}},
-    .settings = (const struct variant_setting[]){
-        {"default", "preset=pre_ln norm_gain=0 norm_bias=0 form=pre_crms width=15 head_width=8"},
-        {"pre_rms", "preset=pre_ln norm_gain=0 norm_bias=0 form=pre_rms"},
-        {"pre_rms_training", "preset=pre_ln norm_gain=0 norm_bias=0 form=pre_rms_training"},
-        {"pre_ln", "preset=pre_ln norm_gain=0 norm_bias=0 form=pre_ln"},
-        {"causal", "preset=pre_ln norm_gain=0 norm_bias=0 form=pre_crms width=15 head_width=8 frame=decoder head=language pad_is_zero=0"},
-        {0}},
-    .forms = (const struct variant_form[]){
-        {"parallel", "", false, FORM_BITS, 0, NULL},
-        {"decode", "", true, FORM_BITS, 0, "norms act on single tokens"},
-        {0}},
-    .properties = (const struct variant_property[]){
-        {PROPERTY_CAUSAL, HOLDS_BITS, 0, "frame=decoder head=language pad_is_zero=0", "as the reference's: norms act on single tokens"},
-        {PROPERTY_CAUSAL, HOLDS_NO, 0, "frame=encoder", "bidirectional"},
-        {PROPERTY_SAMPLE_INDEPENDENT, HOLDS_BITS, 0, NULL, "norms act on single tokens"},
-        {PROPERTY_PERMUTATION_EQUIVARIANT, HOLDS_ROUNDING, 256, "position=none frame=encoder", "attention's sums change their order"},
-        {PROPERTY_DIFFERENTIABLE, HOLDS_ROUNDING, 0, NULL, NULL},
-        {0}},
-    .claims = (const struct variant_claim[]){
-        {CLAIM_IDENTITY, "LN of x is RMS of the recentred x; CRMS of d - 1 entries is RMS of d", norms_agree, 0},
-        {CLAIM_IDENTITY, "pre-LN, pre-RMSNorm and pre-CRMSNorm are one function", forms_agree, 0},
-        {CLAIM_IDENTITY, "their streams differ by the mean and the last channel", streams_agree, 0},
-        {CLAIM_NEGATIVE, "a shift of the stream is not seen by pre-LN, but by pre-RMSNorm", shifts_are_not_seen, 0},
-        {CLAIM_IDENTITY, "training is equivalent: same function after a step on the raw weights", training_is_equivalent, 0},
-        {CLAIM_COUNT, "parameters removed by compression", parameters_removed, 0},
-        {CLAIM_IDENTITY, "gains and biases of a trained norm fold into its readers", affine_norms_fold, 0},
-        {CLAIM_OUTSIDE, "the authors' ViT in three forms, with the converted weights", meets_the_image_model, 0},
-        {CLAIM_OUTSIDE, "the authors' GPT in three forms", meets_the_language_model, 0},
-        {0}},
-    .untested = "1 to 10 % less time end to end: wall time is reported by the benchmarks, never tested. Reductions per norm (LN 2, RMS 1, "
+    .hypers = (const struct variant_hyper[]){{"form", "which of the equivalent models", 3, 3,
+                                              is_choice, "one of the forms", form_names},
+                                             {0}},
+    .settings =
+        (const struct variant_setting[]){
+            {"default",
+             "preset=pre_ln norm_gain=0 norm_bias=0 form=pre_crms width=15 head_width=8"},
+            {"pre_rms", "preset=pre_ln norm_gain=0 norm_bias=0 form=pre_rms"},
+            {"pre_rms_training", "preset=pre_ln norm_gain=0 norm_bias=0 form=pre_rms_training"},
+            {"pre_ln", "preset=pre_ln norm_gain=0 norm_bias=0 form=pre_ln"},
+            {"causal", "preset=pre_ln norm_gain=0 norm_bias=0 form=pre_crms width=15 head_width=8 "
+                       "frame=decoder head=language pad_is_zero=0"},
+            {0}},
+    .forms = (const struct variant_form[]){{"parallel", "", false, FORM_BITS, 0, NULL},
+                                           {"decode", "", true, FORM_BITS, 0,
+                                            "norms act on single tokens"},
+                                           {0}},
+    .properties =
+        (const struct variant_property[]){
+            {PROPERTY_CAUSAL, HOLDS_BITS, 0, "frame=decoder head=language pad_is_zero=0",
+             "as the reference's: norms act on single tokens"},
+            {PROPERTY_CAUSAL, HOLDS_NO, 0, "frame=encoder", "bidirectional"},
+            {PROPERTY_SAMPLE_INDEPENDENT, HOLDS_BITS, 0, NULL, "norms act on single tokens"},
+            {PROPERTY_PERMUTATION_EQUIVARIANT, HOLDS_ROUNDING, 0, "position=none frame=encoder",
+             "attention's sums change their order"},
+            {PROPERTY_DIFFERENTIABLE, HOLDS_ROUNDING, 0, NULL, NULL},
+            {0}},
+    .claims =
+        (const struct variant_claim[]){
+            {CLAIM_IDENTITY, "LN of x is RMS of the recentred x; CRMS of d - 1 entries is RMS of d",
+             norms_agree, 0},
+            {CLAIM_IDENTITY, "pre-LN, pre-RMSNorm and pre-CRMSNorm are one function", forms_agree,
+             0},
+            {CLAIM_IDENTITY, "their streams differ by the mean and the last channel", streams_agree,
+             0},
+            {CLAIM_NEGATIVE, "a shift of the stream is not seen by pre-LN, but by pre-RMSNorm",
+             shifts_are_not_seen, 0},
+            {CLAIM_IDENTITY,
+             "training is equivalent: same function after a step on the raw weights",
+             training_is_equivalent, 0},
+            {CLAIM_COUNT, "parameters removed by compression", parameters_removed, 0},
+            {CLAIM_IDENTITY, "gains and biases of a trained norm fold into its readers",
+             affine_norms_fold, 0},
+            {CLAIM_OUTSIDE, "the authors' ViT in three forms, with the converted weights",
+             meets_the_image_model, 0},
+            {CLAIM_OUTSIDE, "the authors' GPT in three forms", meets_the_language_model, 0},
+            {0}},
+    .untested = "1 to 10 % less time end to end: wall time is reported by the benchmarks, never "
+                "tested. Reductions per norm (LN 2, RMS 1, "
                 "CRMS 2 of d - 1) can be read in the formulas.",
     .legal = legal,
 };

@@ -23,7 +23,8 @@ static void last_is_one(struct assay_shape shape, double unused, double *value)
 static tensor depth_weighted_average(layer *l, const tensor *past, size_t i, size_t dilation)
 {
     size_t terms = i / dilation + 1, first = i % dilation;
-    tensor weight = param(l, tape_string(l->t, "average.%zu", i), SHAPE(terms), init_table(last_is_one, 0));
+    tensor weight =
+        param(l, tape_string(l->t, "average.%zu", i), SHAPE(terms), init_table(last_is_one, 0));
     tensor sum = TENSOR_NONE;
     for (size_t j = 0; j < terms; j++) {
         tensor term = multiply(l->t, past[first + j * dilation], slice(l->t, weight, 0, j, 1));
@@ -35,7 +36,8 @@ static tensor depth_weighted_average(layer *l, const tensor *past, size_t i, siz
 /* x: [b, n, d] -> Y_L: [b, n, d] */
 static tensor dense_stack(layer *l, tensor x)
 {
-    size_t blocks = l->context->blocks, period = hyper_n(l, "period"), dilation = hyper_n(l, "dilation");
+    size_t blocks = l->context->blocks, period = hyper_n(l, "period"),
+           dilation = hyper_n(l, "dilation");
     tensor *past = tape_allocate(l->t, (blocks + 1) * sizeof *past);
     if (!past)
         return TENSOR_NONE;
@@ -62,7 +64,8 @@ static size_t weights_of(size_t blocks, size_t dilation, size_t period)
     return count;
 }
 
-static struct claim_pass *forward(struct claim *c, const struct assay_variant *v, const char *overrides, struct assay_model **model)
+static struct claim_pass *forward(struct claim *c, const struct assay_variant *v,
+                                  const char *overrides, struct assay_model **model)
 {
     struct assay_model *m = claim_model_of(c, v, overrides);
     *model = m;
@@ -72,9 +75,11 @@ static struct claim_pass *forward(struct claim *c, const struct assay_variant *v
 static void starts_as_the_reference(struct claim *c)
 {
     struct assay_model *m;
-    struct claim_pass *plain = forward(c, NULL, "layers=4", &m), *dense = forward(c, c->variant, "layers=4", &m);
+    struct claim_pass *plain = forward(c, NULL, "layers=4", &m),
+                      *dense = forward(c, c->variant, "layers=4", &m);
     if (plain && dense)
-        claim_equal_bits(c, plain->pass.t, plain->output, dense->output, "at initialisation, with the reference");
+        claim_equal_bits(c, plain->pass.t, plain->output, dense->output,
+                         "at initialisation, with the reference");
 }
 
 static void extra_parameters(struct claim *c)
@@ -86,27 +91,36 @@ static void extra_parameters(struct claim *c)
         snprintf(text, sizeof text, "layers=%zu dilation=%zu period=%zu", layers, dilation, period);
         struct assay_model *m = claim_model(c, text), *plain = claim_model_of(c, NULL, "layers=4");
         struct assay_model *same = layers == 4 ? plain : claim_model_of(c, NULL, "layers=5");
-        claim_true(c, m && same && m->elements[ASSAY_PARAMETER] - same->elements[ASSAY_PARAMETER] == weights_of(layers, dilation, period),
+        claim_true(c,
+                   m && same
+                       && m->elements[ASSAY_PARAMETER] - same->elements[ASSAY_PARAMETER]
+                              == weights_of(layers, dilation, period),
                    "%s: %zu more parameters", text, weights_of(layers, dilation, period));
     }
-    claim_true(c, weights_of(48, 1, 1) == 1224 && weights_of(100, 1, 1) == 5150, "L (L + 3) / 2: 1224 for 48 blocks, 5150 for 100");
+    claim_true(c, weights_of(48, 1, 1) == 1224 && weights_of(100, 1, 1) == 5150,
+               "L (L + 3) / 2: 1224 for 48 blocks, 5150 for 100");
 }
 
 /* terms products and terms - 1 additions of n d numbers for each average. */
 static void extra_operations(struct claim *c)
 {
     struct assay_model *m;
-    struct claim_pass *plain = forward(c, NULL, "layers=4", &m), *dense = forward(c, c->variant, "layers=4", &m);
+    struct claim_pass *plain = forward(c, NULL, "layers=4", &m),
+                      *dense = forward(c, c->variant, "layers=4", &m);
     if (!plain || !dense)
         return;
     uint64_t stream = elements_of(claim_trace(c, dense, "block.0")), terms = weights_of(4, 1, 1);
-    uint64_t slices = terms;          /* one number each */
+    uint64_t slices = terms; /* one number each */
     uint64_t extra = dense->pass.t->counts.elements - plain->pass.t->counts.elements;
-    claim_true(c, dense->pass.t->counts.multiply_adds == plain->pass.t->counts.multiply_adds && extra == stream * (2 * terms - 4) + slices,
-               "n d L (L + 3) / 2 = %llu products, and the additions between them", (unsigned long long)(stream * terms));
+    claim_true(c,
+               dense->pass.t->counts.multiply_adds == plain->pass.t->counts.multiply_adds
+                   && extra == stream * (2 * terms - 4) + slices,
+               "n d L (L + 3) / 2 = %llu products, and the additions between them",
+               (unsigned long long)(stream * terms));
 }
 
-static void set_weights(struct claim *c, struct assay_model *m, const char *entry, const double *value)
+static void set_weights(struct claim *c, struct assay_model *m, const char *entry,
+                        const double *value)
 {
     const struct assay_entry *e = model_find(m, entry);
     if (e)
@@ -126,8 +140,10 @@ static void sums_raw_block_outputs(struct claim *c)
     if (!p)
         return;
     for (size_t i = 1; i <= 2; i++) {
-        tensor block = claim_trace(c, p, i == 1 ? "block.0" : "block.1"), average = claim_trace(c, p, i == 1 ? "average.1" : "average.2");
-        claim_equal_bits(c, p->pass.t, average, add(p->pass.t, claim_trace(c, p, "embed"), block), i == 1 ? "Y_1 = X_0 + X_1" : "Y_2 = X_0 + X_2, not Y_1");
+        tensor block = claim_trace(c, p, i == 1 ? "block.0" : "block.1"),
+               average = claim_trace(c, p, i == 1 ? "average.1" : "average.2");
+        claim_equal_bits(c, p->pass.t, average, add(p->pass.t, claim_trace(c, p, "embed"), block),
+                         i == 1 ? "Y_1 = X_0 + X_1" : "Y_2 = X_0 + X_2, not Y_1");
     }
 }
 
@@ -138,7 +154,8 @@ static void linear_in_the_weights(struct claim *c)
     struct claim_pass *p = m ? claim_blank(c, m, claim_batch(c, m, 1, 4, 1), 1, 4) : NULL;
     if (!p)
         return;
-    static const double weight[3][4] = {{0.5, -1, 2, 0.25}, {1, 0.75, -0.5, 3}, {1.5, -0.25, 1.5, 3.25}};
+    static const double weight[3][4] = {
+        {0.5, -1, 2, 0.25}, {1, 0.75, -0.5, 3}, {1.5, -0.25, 1.5, 3.25}};
     tensor past[4], y[3];
     double scale = 0, one;
     for (uint64_t j = 0; j < 4; j++) {
@@ -152,7 +169,8 @@ static void linear_in_the_weights(struct claim *c)
         y[i] = depth_weighted_average(&l, past, 3, 1);
     }
     /* Sum of |a| + |b| + |a + b| is 15.5; each term is rounded at most 4 times. */
-    claim_close(c, add(p->pass.t, y[0], y[1]), y[2], 4 * 15.5 + 1, scale, "average with a, plus average with b, and with a + b");
+    claim_close(c, add(p->pass.t, y[0], y[1]), y[2], 4 * 15.5 + 1, scale,
+                "average with a, plus average with b, and with a + b");
 }
 
 /* dL/da_(i,j) = <dL/dY_i, X_j>, the sum over b n d products in another order. */
@@ -167,24 +185,28 @@ static void gradient_of_the_weights(struct claim *c)
     for (uint64_t j = 0; j < 4; j++)
         past[j] = claim_random(c, t, SHAPE(1, 4, 8), j);
     layer l = claim_layer(c, p, "");
-    tensor y = depth_weighted_average(&l, past, 3, 1), cotangent = claim_random(c, t, SHAPE(1, 4, 8), 9), part[4];
+    tensor y = depth_weighted_average(&l, past, 3, 1),
+           cotangent = claim_random(c, t, SHAPE(1, 4, 8), 9), part[4];
     claim_backward(c, p, 1, &y, &cotangent);
     for (int j = 0; j < 4; j++)
         part[j] = reshape(t, sum_all(t, multiply(t, cotangent, past[j])), SHAPE(1));
-    claim_close(c, claim_gradient(c, p, "average.3"), concat(t, 0, 4, part), 2 * 32, 32, "gradient and inner products");
+    claim_close(c, claim_gradient(c, p, "average.3"), concat(t, 0, 4, part), 2 * 32, 32,
+                "gradient and inner products");
 }
 
 static void wide_dilation_keeps_one_term(struct claim *c)
 {
     struct assay_model *m;
-    struct claim_pass *plain = forward(c, NULL, "layers=3", &m), *dense = forward(c, c->variant, "layers=3 dilation=4", &m);
+    struct claim_pass *plain = forward(c, NULL, "layers=3", &m),
+                      *dense = forward(c, c->variant, "layers=3 dilation=4", &m);
     if (!plain || !dense)
         return;
     claim_equal_bits(c, plain->pass.t, plain->output, dense->output, "k = L + 1: the reference");
     set_weights(c, m, "average.3", (const double[]){2});
     dense = claim_forward(c, m, claim_batch(c, m, 2, m->config.length, 7));
     if (dense)
-        claim_equal_bits(c, dense->pass.t, claim_trace(c, dense, "average.3"), scale(dense->pass.t, claim_trace(c, dense, "block.2"), 2),
+        claim_equal_bits(c, dense->pass.t, claim_trace(c, dense, "average.3"),
+                         scale(dense->pass.t, claim_trace(c, dense, "block.2"), 2),
                          "and times a_(i,i)");
 }
 
@@ -203,7 +225,8 @@ static void meets_the_package(struct claim *c)
         tensor past[7], y[6], cotangent[6];
         layer l = claim_layer(c, pass, "");
         for (size_t i = 0; i <= 6; i++)
-            past[i] = outside_tensor(c, pass->pass.t, "dwa/input/x", (struct outside_view){.index = (long)i}, SHAPE(2, 4, 6));
+            past[i] = outside_tensor(c, pass->pass.t, "dwa/input/x",
+                                     (struct outside_view){.index = (long)i}, SHAPE(2, 4, 6));
         for (size_t i = 1; i <= 6; i++) {
             snprintf(text, sizeof text, "average.%zu", i);
             snprintf(name, sizeof name, "dwa_k%zu_p%zu/param/alphas.%zu.weight", k, p, i - 1);
@@ -232,26 +255,39 @@ static void meets_the_package(struct claim *c)
 /* The weights of the experiment's GPT and their gradients: `use` is called for each with our entry, their name, the view. */
 static void each_weight(struct claim *c, struct claim_pass *p, struct assay_model *m)
 {
-    static const struct { const char *ours, *theirs; bool transpose; size_t from, count; } map[] = {
-        {"norm1.gain", "ln_1.weight", false, 0, 0}, {"norm2.gain", "ln_2.weight", false, 0, 0},
-        {"mixer.query.weight", "attn.c_attn.weight", true, 0, 12}, {"mixer.key.weight", "attn.c_attn.weight", true, 12, 12},
-        {"mixer.value.weight", "attn.c_attn.weight", true, 24, 12}, {"mixer.output.weight", "attn.c_proj.weight", true, 0, 0},
-        {"ffn.in.weight", "mlp.c_fc.weight", true, 0, 0}, {"ffn.out.weight", "mlp.c_proj.weight", true, 0, 0},
+    static const struct {
+        const char *ours, *theirs;
+        bool transpose;
+        size_t from, count;
+    } map[] = {
+        {"norm1.gain", "ln_1.weight", false, 0, 0},
+        {"norm2.gain", "ln_2.weight", false, 0, 0},
+        {"mixer.query.weight", "attn.c_attn.weight", true, 0, 12},
+        {"mixer.key.weight", "attn.c_attn.weight", true, 12, 12},
+        {"mixer.value.weight", "attn.c_attn.weight", true, 24, 12},
+        {"mixer.output.weight", "attn.c_proj.weight", true, 0, 0},
+        {"ffn.in.weight", "mlp.c_fc.weight", true, 0, 0},
+        {"ffn.out.weight", "mlp.c_proj.weight", true, 0, 0},
     };
     char ours[64], theirs[96];
     for (int b = 0; b < 3; b++)
         for (size_t i = 0; i < sizeof map / sizeof *map; i++) {
             struct outside_view view = {-1, map[i].from, map[i].count, map[i].transpose};
             snprintf(ours, sizeof ours, "block.%d.%s", b, map[i].ours);
-            snprintf(theirs, sizeof theirs, p ? "model_k1/grad/transformer.h.%d.0.%s" : "param/transformer.h.%d.0.%s", b, map[i].theirs);
+            snprintf(theirs, sizeof theirs,
+                     p ? "model_k1/grad/transformer.h.%d.0.%s" : "param/transformer.h.%d.0.%s", b,
+                     map[i].theirs);
             if (p)
                 outside_meets(c, claim_gradient(c, p, ours), theirs, NULL, view);
             else
                 outside_load(c, m, ours, theirs, view);
         }
-    static const struct { const char *ours, *theirs; } single[] = {{"embed.token", "wte.weight"}, {"final.gain", "ln_f.weight"}};
+    static const struct {
+        const char *ours, *theirs;
+    } single[] = {{"embed.token", "wte.weight"}, {"final.gain", "ln_f.weight"}};
     for (int i = 0; i < 2; i++) {
-        snprintf(theirs, sizeof theirs, p ? "model_k1/grad/transformer.%s" : "param/transformer.%s", single[i].theirs);
+        snprintf(theirs, sizeof theirs, p ? "model_k1/grad/transformer.%s" : "param/transformer.%s",
+                 single[i].theirs);
         if (p)
             outside_meets(c, claim_gradient(c, p, single[i].ours), theirs, NULL, AS_IT_IS);
         else
@@ -263,8 +299,12 @@ static void meets_the_experiments_model(struct claim *c)
 {
     for (int k = 1; k <= 2; k++) {
         char text[300], name[96], name32[96];
-        snprintf(text, sizeof text, "frame=decoder head=language tie_embedding=1 vocab=13 length=16 width=12 heads=2 hidden=48 layers=3 norm_bias=0 "
-                 "attention_bias=0 output_bias=0 ffn_bias=0 position=rotary rotary_interleaved=1 pad_is_zero=0 dilation=%d", k);
+        snprintf(text, sizeof text,
+                 "frame=decoder head=language tie_embedding=1 vocab=13 length=16 width=12 heads=2 "
+                 "hidden=48 layers=3 norm_bias=0 "
+                 "attention_bias=0 output_bias=0 ffn_bias=0 position=rotary rotary_interleaved=1 "
+                 "pad_is_zero=0 dilation=%d",
+                 k);
         struct assay_model *m = claim_model(c, text);
         struct assay_shape shape = {0};
         const int32_t *ids = outside_ids(c, "input/idx", &shape);
@@ -276,7 +316,8 @@ static void meets_the_experiments_model(struct claim *c)
             snprintf(name, sizeof name, "model_k%d/param/weights.%d.weight", k, i);
             outside_load(c, m, text, name, AS_IT_IS);
         }
-        struct claim_pass *p = claim_forward(c, m, claim_batch_of(c, 1, &(struct assay_input){"ids", ASSAY_I32, shape, ids}));
+        struct claim_pass *p = claim_forward(
+            c, m, claim_batch_of(c, 1, &(struct assay_input){"ids", ASSAY_I32, shape, ids}));
         if (!p)
             return;
         tensor y[2] = {p->output, claim_trace(c, p, "average.3")}, cotangent[2];
@@ -312,42 +353,58 @@ const struct assay_variant assay_variant_denseformer = {
     .id = "denseformer",
     .title = "DenseFormer: Enhancing Information Flow in Transformers via Depth Weighted Averaging",
     .authors = "Pagliardini et al. 2024",
-    .idea = "After every block the stream is replaced by a learned weighted sum of the embedding and all blocks' outputs so far.",
-    .equations = "X_i = B_i(Y_(i-1));  Y_i = sum over j = i, i - k, ... of a_(i,j) X_j  where p divides i, else X_i",
+    .idea = "After every block the stream is replaced by a learned weighted sum of the embedding "
+            "and all blocks' outputs so far.",
+    .equations = "X_i = B_i(Y_(i-1));  Y_i = sum over j = i, i - k, ... of a_(i,j) X_j  where p "
+                 "divides i, else X_i",
     .source = {"arXiv:2402.02622", "epfml/DenseFormer", "the official package", CONFIDENCE_HIGH},
     .kind = KIND_VARIANT,
     .family = "residual",
     .replaces = "stack",
     .slot = {.stack = dense_stack},
-    .hypers = (const struct variant_hyper[]){
-        {"dilation", "k: distance of the blocks in a sum", 4, 1, at_least_one, "at least 1", NULL},
-        {"period", "p: blocks from sum to sum", 5, 1, at_least_one, "at least 1", NULL},
-        {0}},
-    .settings = (const struct variant_setting[]){
-        {"default", "preset=pre_ln layers=4"}, {"dilated", "preset=pre_ln layers=4 dilation=2 period=2"},
-        {"causal", "preset=pre_ln layers=3 frame=decoder head=language pad_is_zero=0"}, {0}},
-    .forms = (const struct variant_form[]){
-        {"parallel", "", false, FORM_BITS, 0, NULL},
-        {"decode", "", true, FORM_BITS, 0, "each position mixes only its own history over depth"},
-        {0}},
-    .properties = (const struct variant_property[]){
-        {PROPERTY_CAUSAL, HOLDS_BITS, 0, "frame=decoder head=language pad_is_zero=0", "as the reference's: sums run over depth"},
-        {PROPERTY_CAUSAL, HOLDS_NO, 0, "frame=encoder", "bidirectional"},
-        {PROPERTY_SAMPLE_INDEPENDENT, HOLDS_BITS, 0, NULL, "sums run over depth"},
-        {PROPERTY_PERMUTATION_EQUIVARIANT, HOLDS_ROUNDING, 256, "position=none frame=encoder", "attention's sums change their order"},
-        {PROPERTY_DIFFERENTIABLE, HOLDS_ROUNDING, 0, NULL, NULL},
-        {0}},
-    .claims = (const struct variant_claim[]){
-        {CLAIM_TWO_VARIANT, "at initialisation it is the reference", starts_as_the_reference, 0},
-        {CLAIM_COUNT, "L (L + 3) / 2 more parameters, fewer with dilation and period", extra_parameters, 0},
-        {CLAIM_COUNT, "n d L (L + 3) / 2 more multiply-adds", extra_operations, 0},
-        {CLAIM_IDENTITY, "the sums run over raw block outputs", sums_raw_block_outputs, 0},
-        {CLAIM_IDENTITY, "the average is linear in its weights", linear_in_the_weights, 0},
-        {CLAIM_IDENTITY, "the gradient of a weight is an inner product", gradient_of_the_weights, 0},
-        {CLAIM_TWO_VARIANT, "with dilation L + 1 each sum keeps its own term", wide_dilation_keeps_one_term, 0},
-        {CLAIM_OUTSIDE, "the authors' package, six settings", meets_the_package, 0},
-        {CLAIM_OUTSIDE, "the authors' language model, k = 1 and 2", meets_the_experiments_model, 0},
-        {0}},
-    .untested = "Perplexity of 48 blocks equal to that of 72 plain ones needs OpenWebText2 and the full-size runs.",
+    .hypers = (const struct variant_hyper[]){{"dilation", "k: distance of the blocks in a sum", 4,
+                                              1, at_least_one, "at least 1", NULL},
+                                             {"period", "p: blocks from sum to sum", 5, 1,
+                                              at_least_one, "at least 1", NULL},
+                                             {0}},
+    .settings =
+        (const struct variant_setting[]){
+            {"default", "preset=pre_ln layers=4"},
+            {"dilated", "preset=pre_ln layers=4 dilation=2 period=2"},
+            {"causal", "preset=pre_ln layers=3 frame=decoder head=language pad_is_zero=0"},
+            {0}},
+    .forms = (const struct variant_form[]){{"parallel", "", false, FORM_BITS, 0, NULL},
+                                           {"decode", "", true, FORM_BITS, 0,
+                                            "each position mixes only its own history over depth"},
+                                           {0}},
+    .properties =
+        (const struct variant_property[]){
+            {PROPERTY_CAUSAL, HOLDS_BITS, 0, "frame=decoder head=language pad_is_zero=0",
+             "as the reference's: sums run over depth"},
+            {PROPERTY_CAUSAL, HOLDS_NO, 0, "frame=encoder", "bidirectional"},
+            {PROPERTY_SAMPLE_INDEPENDENT, HOLDS_BITS, 0, NULL, "sums run over depth"},
+            {PROPERTY_PERMUTATION_EQUIVARIANT, HOLDS_ROUNDING, 0, "position=none frame=encoder",
+             "attention's sums change their order"},
+            {PROPERTY_DIFFERENTIABLE, HOLDS_ROUNDING, 0, NULL, NULL},
+            {0}},
+    .claims =
+        (const struct variant_claim[]){
+            {CLAIM_TWO_VARIANT, "at initialisation it is the reference", starts_as_the_reference,
+             0},
+            {CLAIM_COUNT, "L (L + 3) / 2 more parameters, fewer with dilation and period",
+             extra_parameters, 0},
+            {CLAIM_COUNT, "n d L (L + 3) / 2 more multiply-adds", extra_operations, 0},
+            {CLAIM_IDENTITY, "the sums run over raw block outputs", sums_raw_block_outputs, 0},
+            {CLAIM_IDENTITY, "the average is linear in its weights", linear_in_the_weights, 0},
+            {CLAIM_IDENTITY, "the gradient of a weight is an inner product",
+             gradient_of_the_weights, 0},
+            {CLAIM_TWO_VARIANT, "with dilation L + 1 each sum keeps its own term",
+             wide_dilation_keeps_one_term, 0},
+            {CLAIM_OUTSIDE, "the authors' package, six settings", meets_the_package, 0},
+            {CLAIM_OUTSIDE, "the authors' language model, k = 1 and 2", meets_the_experiments_model,
+             0},
+            {0}},
+    .untested = "Perplexity of 48 blocks equal to that of 72 plain ones needs OpenWebText2 and the "
+                "full-size runs.",
     .extra_parameters = weights,
 };

@@ -25,19 +25,26 @@ static tensor quadratic_sums(tape *t, tensor query, tensor key, tensor value, bo
     if (allowed) {
         for (size_t i = 0; i < n * n; i++)
             allowed[i] = i % n <= i / n;
-        tensor mask = expand(t, tape_input_i32(t, SHAPE(1, 1, n, n), allowed), SHAPE(dim_of(query, 0), dim_of(query, 1), n, n));
+        tensor mask = expand(t, tape_input_i32(t, SHAPE(1, 1, n, n), allowed),
+                             SHAPE(dim_of(query, 0), dim_of(query, 1), n, n));
         weight = choose(t, mask, weight, scale(t, weight, 0));
     }
     return matmul(t, weight, value);
 }
 
-static tensor as_rows(tape *t, tensor x) { return reshape(t, x, SHAPE(dim_of(x, 0) * dim_of(x, 1), dim_of(x, 2), dim_of(x, 3))); }
+static tensor as_rows(tape *t, tensor x)
+{
+    return reshape(t, x, SHAPE(dim_of(x, 0) * dim_of(x, 1), dim_of(x, 2), dim_of(x, 3)));
+}
 
 /* Causal: S_i = S_(i-1) + phi(k_i)^T v_i, from and to the given state [b h, w, v + 1]. */
-static tensor recurrent_sums(tape *t, tensor query, tensor key, tensor value, tensor start, tensor *end)
+static tensor recurrent_sums(tape *t, tensor query, tensor key, tensor value, tensor start,
+                             tensor *end)
 {
-    tensor y = matrix_scan(t, as_rows(t, query), as_rows(t, key), as_rows(t, value), TENSOR_NONE, start, end);
-    return reshape(t, y, SHAPE(dim_of(query, 0), dim_of(query, 1), dim_of(query, 2), width_of(value)));
+    tensor y = matrix_scan(t, as_rows(t, query), as_rows(t, key), as_rows(t, value), TENSOR_NONE,
+                           start, end);
+    return reshape(t, y,
+                   SHAPE(dim_of(query, 0), dim_of(query, 1), dim_of(query, 2), width_of(value)));
 }
 
 /* Causal in chunks: what came before the chunk through its state, what is inside by brute force. */
@@ -47,7 +54,8 @@ static tensor chunked_sums(tape *t, tensor query, tensor key, tensor value, size
     tensor state = TENSOR_NONE, *part = tape_allocate(t, chunks * sizeof *part);
     for (size_t i = 0; part && i < chunks; i++) {
         size_t from = i * chunk, length = from + chunk < n ? chunk : n - from;
-        tensor q = slice(t, query, 2, from, length), k = slice(t, key, 2, from, length), v = slice(t, value, 2, from, length);
+        tensor q = slice(t, query, 2, from, length), k = slice(t, key, 2, from, length),
+               v = slice(t, value, 2, from, length);
         part[i] = quadratic_sums(t, q, k, v, true);
         if (state)
             part[i] = add(t, part[i], matmul(t, q, state));
@@ -80,7 +88,8 @@ static tensor without_padding(layer *l, tensor key)
     tensor valid = l->context->valid;
     if (!key || !valid || hyper_is(l, "form", "lra"))
         return key;
-    tensor mask = expand(l->t, reshape(l->t, valid, SHAPE(dim_of(valid, 0), dim_of(valid, 1), 1, 1)), key->shape);
+    tensor mask = expand(
+        l->t, reshape(l->t, valid, SHAPE(dim_of(valid, 0), dim_of(valid, 1), 1, 1)), key->shape);
     return choose(l->t, mask, key, scale(l->t, key, 0));
 }
 
@@ -90,9 +99,15 @@ static tensor linear_attention(layer *l, tensor x, tensor memory)
     tape *t = l->t;
     const struct assay_config *c = config_of(l);
     tensor source = memory ? memory : x;
-    tensor q = elu_plus_one(t, split_heads(l, apply_linear(l, "query", x, c->heads * c->head_width, c->attention_bias), c->heads));
-    tensor k = elu_plus_one(t, split_heads(l, apply_linear(l, "key", source, c->heads * c->head_width, c->attention_bias), c->heads));
-    tensor v = split_heads(l, apply_linear(l, "value", source, c->heads * c->head_width, c->attention_bias), c->heads);
+    tensor q = elu_plus_one(
+        t, split_heads(l, apply_linear(l, "query", x, c->heads * c->head_width, c->attention_bias),
+                       c->heads));
+    tensor k = elu_plus_one(
+        t,
+        split_heads(l, apply_linear(l, "key", source, c->heads * c->head_width, c->attention_bias),
+                    c->heads));
+    tensor v = split_heads(
+        l, apply_linear(l, "value", source, c->heads * c->head_width, c->attention_bias), c->heads);
     q = transpose(t, q, 1, 2);
     k = transpose(t, without_padding(l, k), 1, 2);
     v = with_ones(t, transpose(t, v, 1, 2));
@@ -105,7 +120,10 @@ static tensor linear_attention(layer *l, tensor x, tensor memory)
     } else if (hyper_is(l, "evaluation", "chunked")) {
         sums = chunked_sums(t, q, k, v, hyper_n(l, "chunk"));
     } else {
-        tensor start = q ? carried(l, "state", SHAPE(dim_of(q, 0) * c->heads, c->head_width, c->head_width + 1)) : TENSOR_NONE, end;
+        tensor start = q ? carried(l, "state",
+                                   SHAPE(dim_of(q, 0) * c->heads, c->head_width, c->head_width + 1))
+                         : TENSOR_NONE,
+               end;
         sums = recurrent_sums(t, q, k, v, start, &end);
         carry(l, "state", sums ? end : TENSOR_NONE);
     }
@@ -117,14 +135,18 @@ static tensor linear_attention(layer *l, tensor x, tensor memory)
 
 enum { HEADS = 2, LENGTH = 12, WIDTH = 4 };
 
-struct features { tape *t; tensor query, key, value; };
+struct features {
+    tape *t;
+    tensor query, key, value;
+};
 
 /* phi(q), phi(k) and v with its column of ones, for one sample. */
 static struct features features(struct claim *c)
 {
     tape *t = claim_tape(c);
     struct assay_shape shape = SHAPE(1, HEADS, LENGTH, WIDTH);
-    return (struct features){t, elu_plus_one(t, claim_random(c, t, shape, 1)), elu_plus_one(t, claim_random(c, t, shape, 2)),
+    return (struct features){t, elu_plus_one(t, claim_random(c, t, shape, 1)),
+                             elu_plus_one(t, claim_random(c, t, shape, 2)),
                              with_ones(t, claim_random(c, t, shape, 3))};
 }
 
@@ -140,13 +162,16 @@ static void equals_the_quadratic_form(struct claim *c)
     claim_distance(c, f.value, f.value, &scale);
     tensor brute = normalised(f.t, quadratic_sums(f.t, f.query, f.key, f.value, false), 1e-6);
     tensor factored = normalised(f.t, matmul(f.t, f.query, matmul_tn(f.t, f.key, f.value)), 1e-6);
-    claim_close(c, brute, factored, reorder_units, scale, "bidirectional: factored and brute force");
+    claim_close(c, brute, factored, reorder_units, scale,
+                "bidirectional: factored and brute force");
     brute = normalised(f.t, quadratic_sums(f.t, f.query, f.key, f.value, true), 1e-6);
     tensor end;
-    claim_close(c, brute, normalised(f.t, recurrent_sums(f.t, f.query, f.key, f.value, TENSOR_NONE, &end), 1e-6), reorder_units, scale,
-                "causal: recurrent and brute force");
-    claim_close(c, brute, normalised(f.t, chunked_sums(f.t, f.query, f.key, f.value, 5), 1e-6), reorder_units, scale,
-                "causal: chunks of 5 and brute force");
+    claim_close(
+        c, brute,
+        normalised(f.t, recurrent_sums(f.t, f.query, f.key, f.value, TENSOR_NONE, &end), 1e-6),
+        reorder_units, scale, "causal: recurrent and brute force");
+    claim_close(c, brute, normalised(f.t, chunked_sums(f.t, f.query, f.key, f.value, 5), 1e-6),
+                reorder_units, scale, "causal: chunks of 5 and brute force");
 }
 
 static void state_does_not_grow(struct claim *c)
@@ -161,10 +186,12 @@ static void state_does_not_grow(struct claim *c)
         if (!b || !t || !model_forward(&pass))
             break;
         bytes = i ? bytes : decode_bytes(d);
-        claim_true(c, decode_bytes(d) == bytes, "after %zu tokens the state has %zu elements", i + 1, decode_bytes(d) / m->kernels->element);
+        claim_true(c, decode_bytes(d) == bytes, "after %zu tokens the state has %zu elements",
+                   i + 1, decode_bytes(d) / m->kernels->element);
     }
     size_t w = m ? m->config.head_width : 0;
-    claim_true(c, m && bytes == m->config.heads * (w * w + w) * m->kernels->element, "the state is d_k d_v + d_k per head");
+    claim_true(c, m && bytes == m->config.heads * (w * w + w) * m->kernels->element,
+               "the state is d_k d_v + d_k per head");
     decode_close(d);
 }
 
@@ -176,7 +203,8 @@ static void first_token_sees_itself(struct claim *c)
     tensor s = matmul_nt(f.t, slice(f.t, f.query, 2, 0, 1), slice(f.t, f.key, 2, 0, 1));
     tensor v = slice(f.t, slice(f.t, f.value, 2, 0, 1), 3, 0, WIDTH);
     tensor expected = multiply(f.t, v, divide(f.t, s, offset(f.t, s, 1e-6)));
-    claim_close(c, first, expected, 4 + WIDTH, 0, "o_0 = v_0 s / (s + eps), s = phi(q_0) . phi(k_0)");
+    claim_close(c, first, expected, 4 + WIDTH, 0,
+                "o_0 = v_0 s / (s + eps), s = phi(q_0) . phi(k_0)");
 }
 
 static void row_weights_sum_to_one(struct claim *c)
@@ -185,7 +213,8 @@ static void row_weights_sum_to_one(struct claim *c)
     tensor ones = tape_filled(f.t, SHAPE(1, HEADS, LENGTH, 2), 1);
     tensor s = quadratic_sums(f.t, f.query, f.key, slice(f.t, ones, 3, 0, 1), false);
     tensor total = normalised(f.t, matmul(f.t, f.query, matmul_tn(f.t, f.key, ones)), 1e-6);
-    claim_close(c, total, divide(f.t, s, offset(f.t, s, 1e-6)), reorder_units, 1, "weights of a row sum to s / (s + eps)");
+    claim_close(c, total, divide(f.t, s, offset(f.t, s, 1e-6)), reorder_units, 1,
+                "weights of a row sum to s / (s + eps)");
     tensor weight = matmul_nt(f.t, f.query, f.key);
     bool all = weight != TENSOR_NONE;
     for (size_t i = 0; all && i < elements_of(weight); i++)
@@ -211,10 +240,12 @@ static void cost_is_linear(struct claim *c)
         tape *t = claim_tape(c);
         size_t n = LENGTH << i;
         struct assay_shape shape = SHAPE(1, HEADS, n, WIDTH);
-        tensor q = claim_random(c, t, shape, 1), k = claim_random(c, t, shape, 2), v = with_ones(t, claim_random(c, t, shape, 3)), end;
+        tensor q = claim_random(c, t, shape, 1), k = claim_random(c, t, shape, 2),
+               v = with_ones(t, claim_random(c, t, shape, 3)), end;
         recurrent_sums(t, q, k, v, TENSOR_NONE, &end);
         count[i] = t->counts.multiply_adds;
-        claim_true(c, count[i] == 2 * n * WIDTH * (WIDTH + 1) * HEADS, "n = %zu: %llu multiply-adds, 2 n d_k (d_v + 1) h", n,
+        claim_true(c, count[i] == 2 * n * WIDTH * (WIDTH + 1) * HEADS,
+                   "n = %zu: %llu multiply-adds, 2 n d_k (d_v + 1) h", n,
                    (unsigned long long)count[i]);
     }
     claim_true(c, count[1] == 2 * count[0], "twice the tokens, twice the cost");
@@ -224,7 +255,8 @@ static void rank_is_the_head_width(struct claim *c)
 {
     struct features f = features(c);
     tensor weight = matmul_nt(f.t, f.query, f.key);
-    tensor one = weight ? reshape(f.t, slice(f.t, weight, 1, 0, 1), SHAPE(LENGTH, LENGTH)) : TENSOR_NONE;
+    tensor one =
+        weight ? reshape(f.t, slice(f.t, weight, 1, 0, 1), SHAPE(LENGTH, LENGTH)) : TENSOR_NONE;
     /* Elimination multiplies the rounding of the entries by at most 2^(rank - 1) n. */
     size_t rank = one ? claim_rank(c, one, 8 * LENGTH * WIDTH) : 0;
     claim_true(c, rank == WIDTH, "the %d x %d weights have rank %zu = d_k", LENGTH, LENGTH, rank);
@@ -233,7 +265,9 @@ static void rank_is_the_head_width(struct claim *c)
 /* idiap/fast-transformers: Linear layers with biases, [out, in]; lengths 12 and 9 where padded. */
 static void load_port_layer(struct claim *c, struct assay_model *m)
 {
-    static const char *const part[] = {"query", "key", "value", "out"}, *const ours[] = {"query", "key", "value", "output"};
+    static const char *const part[] = {"query", "key", "value", "out"}, *const ours[] = {
+                                                                            "query", "key", "value",
+                                                                            "output"};
     for (int i = 0; i < 4; i++) {
         char theirs[64], entry[64];
         snprintf(theirs, sizeof theirs, "port/layer/param/%s_projection.weight", part[i]);
@@ -247,10 +281,13 @@ static void load_port_layer(struct claim *c, struct assay_model *m)
 
 static void meet_gradients(struct claim *c, struct claim_pass *p, const char *prefix, bool biases)
 {
-    static const char *const part[] = {"query", "key", "value", "out"}, *const ours[] = {"query", "key", "value", "output"};
+    static const char *const part[] = {"query", "key", "value", "out"}, *const ours[] = {
+                                                                            "query", "key", "value",
+                                                                            "output"};
     for (int i = 0; i < 4 && c->profile == ASSAY_F64; i++) {
         char theirs[64], entry[64];
-        snprintf(theirs, sizeof theirs, biases ? "%s/grad/%s_projection.weight" : "%s/grad/%s/kernel", prefix, part[i]);
+        snprintf(theirs, sizeof theirs,
+                 biases ? "%s/grad/%s_projection.weight" : "%s/grad/%s/kernel", prefix, part[i]);
         snprintf(entry, sizeof entry, "block.0.mixer.%s.weight", ours[i]);
         outside_meets(c, claim_gradient(c, p, entry), theirs, NULL, biases ? TRANSPOSED : AS_IT_IS);
         if (!biases)
@@ -262,7 +299,8 @@ static void meet_gradients(struct claim *c, struct claim_pass *p, const char *pr
 }
 
 /* One layer on a bare x: [2, n, d] of the section `prefix`. */
-static void meet_layer(struct claim *c, struct assay_model *m, const char *prefix, size_t n, bool causal, bool padded)
+static void meet_layer(struct claim *c, struct assay_model *m, const char *prefix, size_t n,
+                       bool causal, bool padded)
 {
     char name[64], name32[64];
     struct claim_pass *p = m ? claim_blank(c, m, claim_batch(c, m, 2, n, 1), 2, n) : NULL;
@@ -307,11 +345,16 @@ static void meets_the_recurrent_module(struct claim *c)
     struct assay_shape shape = SHAPE(2, 12, 2, 4);
     tensor q = elu_plus_one(t, outside_tensor(c, t, "port/recurrent/input/q", AS_IT_IS, shape));
     tensor k = elu_plus_one(t, outside_tensor(c, t, "port/recurrent/input/k", AS_IT_IS, shape));
-    tensor v = transpose(t, outside_tensor(c, t, "port/recurrent/input/v", AS_IT_IS, shape), 1, 2), end;
-    tensor y = recurrent_sums(t, transpose(t, q, 1, 2), transpose(t, k, 1, 2), with_ones(t, v), TENSOR_NONE, &end);
-    outside_meets(c, transpose(t, normalised(t, y, 1e-6), 1, 2), "port/recurrent/output/y", "port/recurrent/output32/y", AS_IT_IS);
-    outside_meets(c, slice(t, end, 2, 0, 4), "port/recurrent/output/state_S", "port/recurrent/output32/state_S", AS_IT_IS);
-    outside_meets(c, slice(t, end, 2, 4, 1), "port/recurrent/output/state_Z", "port/recurrent/output32/state_Z", AS_IT_IS);
+    tensor v = transpose(t, outside_tensor(c, t, "port/recurrent/input/v", AS_IT_IS, shape), 1, 2),
+           end;
+    tensor y = recurrent_sums(t, transpose(t, q, 1, 2), transpose(t, k, 1, 2), with_ones(t, v),
+                              TENSOR_NONE, &end);
+    outside_meets(c, transpose(t, normalised(t, y, 1e-6), 1, 2), "port/recurrent/output/y",
+                  "port/recurrent/output32/y", AS_IT_IS);
+    outside_meets(c, slice(t, end, 2, 0, 4), "port/recurrent/output/state_S",
+                  "port/recurrent/output32/state_S", AS_IT_IS);
+    outside_meets(c, slice(t, end, 2, 4, 1), "port/recurrent/output/state_Z",
+                  "port/recurrent/output32/state_Z", AS_IT_IS);
 }
 
 #define LRA "form=lra attention_bias=0 output_bias=0 "
@@ -320,7 +363,9 @@ static void meets_the_recurrent_module(struct claim *c)
 static void meets_the_benchmarks_layer(struct claim *c)
 {
     struct assay_model *m = claim_model(c, LRA "width=16 heads=2 head_width=4 layers=1 length=15");
-    static const char *const part[] = {"query", "key", "value", "out"}, *const ours[] = {"query", "key", "value", "output"};
+    static const char *const part[] = {"query", "key", "value", "out"}, *const ours[] = {
+                                                                            "query", "key", "value",
+                                                                            "output"};
     for (int i = 0; i < 4; i++) {
         char theirs[64], entry[64];
         snprintf(theirs, sizeof theirs, "lra/attention/param/%s/kernel", part[i]);
@@ -333,22 +378,34 @@ static void meets_the_benchmarks_layer(struct claim *c)
 /* The benchmark's whole encoder: CLS, sinusoids, one block, norm, head. */
 static void meets_the_benchmarks_encoder(struct claim *c)
 {
-    static const struct { const char *ours, *theirs; } map[] = {
-        {"embed.token", "Embed_0/embedding"}, {"embed.cls", "cls"},
-        {"block.0.norm1.gain", "encoderblock_0/LayerNorm_0/scale"}, {"block.0.norm1.bias", "encoderblock_0/LayerNorm_0/bias"},
+    static const struct {
+        const char *ours, *theirs;
+    } map[] = {
+        {"embed.token", "Embed_0/embedding"},
+        {"embed.cls", "cls"},
+        {"block.0.norm1.gain", "encoderblock_0/LayerNorm_0/scale"},
+        {"block.0.norm1.bias", "encoderblock_0/LayerNorm_0/bias"},
         {"block.0.mixer.query.weight", "encoderblock_0/LinearAttention_1/query/kernel"},
         {"block.0.mixer.key.weight", "encoderblock_0/LinearAttention_1/key/kernel"},
         {"block.0.mixer.value.weight", "encoderblock_0/LinearAttention_1/value/kernel"},
         {"block.0.mixer.output.weight", "encoderblock_0/LinearAttention_1/out/kernel"},
-        {"block.0.norm2.gain", "encoderblock_0/LayerNorm_2/scale"}, {"block.0.norm2.bias", "encoderblock_0/LayerNorm_2/bias"},
-        {"block.0.ffn.in.weight", "encoderblock_0/MlpBlock_3/Dense_0/kernel"}, {"block.0.ffn.in.bias", "encoderblock_0/MlpBlock_3/Dense_0/bias"},
-        {"block.0.ffn.out.weight", "encoderblock_0/MlpBlock_3/Dense_1/kernel"}, {"block.0.ffn.out.bias", "encoderblock_0/MlpBlock_3/Dense_1/bias"},
-        {"final.gain", "encoder_norm/scale"}, {"final.bias", "encoder_norm/bias"},
-        {"head.hidden.weight", "mlp/kernel"}, {"head.hidden.bias", "mlp/bias"},
-        {"head.output.weight", "logits/kernel"}, {"head.output.bias", "logits/bias"},
+        {"block.0.norm2.gain", "encoderblock_0/LayerNorm_2/scale"},
+        {"block.0.norm2.bias", "encoderblock_0/LayerNorm_2/bias"},
+        {"block.0.ffn.in.weight", "encoderblock_0/MlpBlock_3/Dense_0/kernel"},
+        {"block.0.ffn.in.bias", "encoderblock_0/MlpBlock_3/Dense_0/bias"},
+        {"block.0.ffn.out.weight", "encoderblock_0/MlpBlock_3/Dense_1/kernel"},
+        {"block.0.ffn.out.bias", "encoderblock_0/MlpBlock_3/Dense_1/bias"},
+        {"final.gain", "encoder_norm/scale"},
+        {"final.bias", "encoder_norm/bias"},
+        {"head.hidden.weight", "mlp/kernel"},
+        {"head.hidden.bias", "mlp/bias"},
+        {"head.output.weight", "logits/kernel"},
+        {"head.output.bias", "logits/bias"},
     };
-    struct assay_model *m = claim_model(c, LRA "vocab=9 classes=3 width=16 heads=2 head_width=4 hidden=16 layers=1 length=14 pool=cls "
-                                           "position=sinusoidal activation=gelu_tanh norm_eps=1e-6 head_hidden=16");
+    struct assay_model *m = claim_model(
+        c,
+        LRA "vocab=9 classes=3 width=16 heads=2 head_width=4 hidden=16 layers=1 length=14 pool=cls "
+            "position=sinusoidal activation=gelu_tanh norm_eps=1e-6 head_hidden=16");
     char name[96];
     for (size_t i = 0; i < sizeof map / sizeof *map; i++) {
         snprintf(name, sizeof name, "lra/encoder/param/%s", map[i].theirs);
@@ -356,11 +413,15 @@ static void meets_the_benchmarks_encoder(struct claim *c)
     }
     struct assay_shape shape = {0};
     const int32_t *ids = outside_ids(c, "lra/encoder/input/ids", &shape);
-    struct claim_pass *p = ids ? claim_forward(c, m, claim_batch_of(c, 1, &(struct assay_input){"ids", ASSAY_I32, shape, ids})) : NULL;
+    struct claim_pass *p =
+        ids ? claim_forward(
+            c, m, claim_batch_of(c, 1, &(struct assay_input){"ids", ASSAY_I32, shape, ids}))
+            : NULL;
     if (!p)
         return;
     outside_meets(c, p->output, "lra/encoder/output/y", "lra/encoder/output32/y", AS_IT_IS);
-    tensor cotangent = outside_tensor(c, p->pass.t, "lra/encoder/cotangent/y", AS_IT_IS, p->output->shape);
+    tensor cotangent =
+        outside_tensor(c, p->pass.t, "lra/encoder/cotangent/y", AS_IT_IS, p->output->shape);
     if (!cotangent || c->profile != ASSAY_F64)
         return;
     claim_backward(c, p, 1, &p->output, &cotangent);
@@ -374,7 +435,8 @@ static void meets_the_benchmarks_encoder(struct claim *c)
 
 static double multiply_adds(const struct assay_config *c, size_t n)
 {
-    double d = (double)c->width, inner = (double)(c->heads * c->head_width), w = (double)c->head_width;
+    double d = (double)c->width, inner = (double)(c->heads * c->head_width),
+           w = (double)c->head_width;
     return (double)n * (4 * d * inner + 2 * (double)c->heads * w * (w + 1));
 }
 
@@ -389,47 +451,82 @@ static const char *legal(const struct assay_config *c)
     return c->key_heads == c->heads ? NULL : "key_heads: expected as many as heads";
 }
 
-static const char *const forms[] = {"paper", "lra", NULL}, *const evaluations[] = {"linear", "chunked", "quadratic", NULL};
+static const char *const forms[] = {"paper", "lra", NULL}, *const evaluations[] = {
+                                                               "linear", "chunked", "quadratic",
+                                                               NULL};
 
 const struct assay_variant assay_variant_linear_transformer = {
     .id = "linear_transformer",
     .title = "Transformers are RNNs: Fast Autoregressive Transformers with Linear Attention",
     .authors = "Katharopoulos et al. 2020",
-    .idea = "phi(q) . phi(k) in place of exp(q . k), so that sums over keys factor out: O(n d^2), or an RNN of constant state.",
-    .equations = "phi(z) = elu(z) + 1;  o_i = phi(q_i) (sum_j phi(k_j)^T v_j) / (phi(q_i) . sum_j phi(k_j) + eps)",
-    .source = {"arXiv:2006.16236", "idiap/fast-transformers", "the official code; form=lra by google-research/long-range-arena", CONFIDENCE_HIGH},
+    .idea = "phi(q) . phi(k) in place of exp(q . k), so that sums over keys factor out: O(n d^2), "
+            "or an RNN of constant state.",
+    .equations = "phi(z) = elu(z) + 1;  o_i = phi(q_i) (sum_j phi(k_j)^T v_j) / (phi(q_i) . sum_j "
+                 "phi(k_j) + eps)",
+    .source = {"arXiv:2006.16236", "idiap/fast-transformers",
+               "the official code; form=lra by google-research/long-range-arena", CONFIDENCE_HIGH},
     .kind = KIND_VARIANT,
     .family = "linear-attention",
     .replaces = "mixer",
     .slot = {.mixer = linear_attention},
-    .hypers = (const struct variant_hyper[]){
-        {"eps", "added to the denominator", 1e-6, 1e-6, positive, "a positive number", NULL},
-        {"form", "paper: masks, causality; lra: the benchmark's, which ignores both", 0, 0, is_choice, "paper or lra", forms},
-        {"evaluation", "order of evaluation of the sums", 0, 0, is_choice, "linear, chunked or quadratic", evaluations},
-        {"chunk", "tokens per chunk of evaluation=chunked", 64, 5, at_least_one, "at least 1", NULL},
-        {0}},
-    .settings = (const struct variant_setting[]){
-        {"default", "preset=pre_ln"}, {"causal", "preset=pre_ln frame=decoder head=language pad_is_zero=0"}, {"lra", "preset=pre_ln form=lra"}, {0}},
-    .forms = (const struct variant_form[]){
-        {"recurrent", "evaluation=linear", false, FORM_BITS, 0, NULL},
-        {"decode", "evaluation=linear", true, FORM_BITS, 0, "the scan, one step at a time"},
-        {"chunked", "evaluation=chunked", false, FORM_ROUNDING, 1024, "other order of sums"},
-        {"quadratic", "evaluation=quadratic", false, FORM_ROUNDING, 1024, "other order of sums"},
-        {0}},
-    .claims = (const struct variant_claim[]){
-        {CLAIM_IDENTITY, "equals the quadratic form, bidirectional and causal", equals_the_quadratic_form, 0},
-        {CLAIM_COUNT, "decoding carries d_k d_v + d_k numbers per head, whatever the length", state_does_not_grow, 0},
-        {CLAIM_IDENTITY, "the first causal token sees only itself", first_token_sees_itself, 0},
-        {CLAIM_IDENTITY, "row weights are positive and sum to s / (s + eps)", row_weights_sum_to_one, 0},
-        {CLAIM_NEGATIVE, "scaling a query changes its output: phi is not homogeneous", a_scaled_query_differs, 0},
-        {CLAIM_COUNT, "multiply-adds are linear in n", cost_is_linear, 0},
-        {CLAIM_IDENTITY, "the implied attention has rank d_k", rank_is_the_head_width, 0},
-        {CLAIM_OUTSIDE, "the authors' layers: bidirectional, causal, padded", meets_the_authors_code, 0},
-        {CLAIM_OUTSIDE, "the authors' recurrent module with its state", meets_the_recurrent_module, 0},
-        {CLAIM_OUTSIDE, "the benchmark's layer", meets_the_benchmarks_layer, 0},
-        {CLAIM_OUTSIDE, "the benchmark's encoder", meets_the_benchmarks_encoder, 0},
-        {0}},
-    .untested = "Accuracies of the Long Range Arena (16.13, 65.90, 53.09, 42.34, 75.30) need the full-size runs.",
+    .hypers =
+        (const struct variant_hyper[]){
+            {"eps", "added to the denominator", 1e-6, 1e-6, positive, "a positive number", NULL},
+            {"form", "paper: masks, causality; lra: the benchmark's, which ignores both", 0, 0,
+             is_choice, "paper or lra", forms},
+            {"evaluation", "order of evaluation of the sums", 0, 0, is_choice,
+             "linear, chunked or quadratic", evaluations},
+            {"chunk", "tokens per chunk of evaluation=chunked", 64, 5, at_least_one, "at least 1",
+             NULL},
+            {0}},
+    .settings =
+        (const struct variant_setting[]){
+            {"default", "preset=pre_ln"},
+            {"causal", "preset=pre_ln frame=decoder head=language pad_is_zero=0"},
+            {"lra", "preset=pre_ln form=lra"},
+            {0}},
+    .forms =
+        (const struct variant_form[]){
+            {"recurrent", "evaluation=linear", false, FORM_BITS, 0, NULL},
+            {"decode", "evaluation=linear", true, FORM_BITS, 0, "the scan, one step at a time"},
+            {"chunked", "evaluation=chunked", false, FORM_ROUNDING, 0,
+             "the same sums in another order"},
+            {"quadratic", "evaluation=quadratic", false, FORM_ROUNDING, 0,
+             "the same sums in another order"},
+            {0}},
+    .properties =
+        (const struct variant_property[]){
+            {PROPERTY_CAUSAL, HOLDS_BITS, 0, "form=paper frame=decoder head=language",
+             "the state holds earlier tokens only"},
+            {PROPERTY_CAUSAL, HOLDS_NO, 0, "form=lra frame=decoder head=language",
+             "the benchmark's form ignores every mask"},
+            {PROPERTY_SAMPLE_INDEPENDENT, HOLDS_BITS, 0, NULL, "sums run within a sample"},
+            {PROPERTY_PERMUTATION_EQUIVARIANT, HOLDS_ROUNDING, 0, "position=none frame=encoder",
+             "sums change their order"},
+            {PROPERTY_DIFFERENTIABLE, HOLDS_ROUNDING, 0, NULL, NULL},
+            {0}},
+    .claims =
+        (const struct variant_claim[]){
+            {CLAIM_IDENTITY, "equals the quadratic form, bidirectional and causal",
+             equals_the_quadratic_form, 0},
+            {CLAIM_COUNT, "decoding carries d_k d_v + d_k numbers per head, whatever the length",
+             state_does_not_grow, 0},
+            {CLAIM_IDENTITY, "the first causal token sees only itself", first_token_sees_itself, 0},
+            {CLAIM_IDENTITY, "row weights are positive and sum to s / (s + eps)",
+             row_weights_sum_to_one, 0},
+            {CLAIM_NEGATIVE, "scaling a query changes its output: phi is not homogeneous",
+             a_scaled_query_differs, 0},
+            {CLAIM_COUNT, "multiply-adds are linear in n", cost_is_linear, 0},
+            {CLAIM_IDENTITY, "the implied attention has rank d_k", rank_is_the_head_width, 0},
+            {CLAIM_OUTSIDE, "the authors' layers: bidirectional, causal, padded",
+             meets_the_authors_code, 0},
+            {CLAIM_OUTSIDE, "the authors' recurrent module with its state",
+             meets_the_recurrent_module, 0},
+            {CLAIM_OUTSIDE, "the benchmark's layer", meets_the_benchmarks_layer, 0},
+            {CLAIM_OUTSIDE, "the benchmark's encoder", meets_the_benchmarks_encoder, 0},
+            {0}},
+    .untested = "Accuracies of the Long Range Arena (16.13, 65.90, 53.09, 42.34, 75.30) need the "
+                "full-size runs.",
     .legal = legal,
     .mixer_multiply_adds = multiply_adds,
     .decode_elements = state_elements,

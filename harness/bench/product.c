@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The rate of the matrix product on one core, in GFLOP/s: the definition, every level's tiles, and OpenBLAS where the
- * build has it (HAVE_CBLAS), measured side by side. Then attention, against the product's rate. */
+/* The rate of the matrix product on one core, in GFLOP/s: the definition, every level's tiles,
+ * and OpenBLAS where the build has it (HAVE_CBLAS), measured side by side. Then attention,
+ * against the product's rate. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -125,7 +126,8 @@ static int product_line(size_t m, size_t n, size_t k, bool transposed, enum assa
     return 0;
 }
 
-/* Forward and backward of self-attention, 4 products of [n, n, width] each way more than forward's 2. */
+/* Forward and backward of self-attention, 4 products of [n, n, width] each way more than
+ * forward's 2. */
 static int attention_line(size_t n, size_t heads, size_t width, bool causal, double peak)
 {
     const struct assay_kernels *table = assay_kernels_cpu(ASSAY_F32, NULL);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Products, attention and scans: every level's tiles have the bits of the definition, for random shapes, strides,
- * masks and modes; and the definition's gradients are those of its forward, by central differences in binary64. */
+/* Products, attention and scans: every level's tiles have the bits of the definition, for random
+ * shapes, strides, masks and modes; and the definition's gradients are those of its forward, by
+ * central differences in binary64. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,7 +12,8 @@ enum { TRIALS = 150, BLOCKS = 64, GUARD = 64 };
 
 static const char *const levels[] = {"base", "x86-64-v3", "x86-64-v4"};
 
-/* What one trial allocates, freed together. Every block is followed by a guard that comparisons include. */
+/* What one trial allocates, freed together. Every block is followed by a guard that comparisons
+ * include. */
 struct trial {
     struct assay_rng rng;
     const struct assay_kernels *table;
@@ -55,15 +57,20 @@ static void put(const struct assay_kernels *table, void *x, size_t i, double val
         ((double *)x)[i] = value;
 }
 
-/* n numbers of magnitude below 2. One in eight is a zero of either sign, and many are equal, so that maxima tie. */
+/* n numbers of magnitude below 2. One in eight is a zero of either sign, one in sixteen the smallest
+ * subnormal, of which products underflow, and many are equal, so that maxima tie. */
 static void *numbers(struct trial *t, size_t n)
 {
     void *x = room(t, n * t->table->element);
+    double smallest = t->table->element == sizeof(float) ? 0x1p-149 : 0x1p-1074;
     for (size_t i = 0; i < n; i++) {
         uint32_t bits = assay_rng_next(&t->rng);
-        double value = (bits & 8 ? (bits >> 29) % 4 * 0.5 : (double)(bits >> 8) * 0x1p-23)
-                       * (bits & 16 ? -1 : 1);
-        put(t->table, x, i, bits % 8 ? value : bits & 16 ? -0.0 : 0.0);
+        double value = bits & 8 ? (bits >> 29) % 4 * 0.5 : (double)(bits >> 8) * 0x1p-23;
+        if (bits % 8 == 0)
+            value = 0;
+        else if (bits % 16 == 1)
+            value = smallest;
+        put(t->table, x, i, bits & 16 ? -value : value);
     }
     return x;
 }
@@ -102,7 +109,8 @@ static size_t size_of(struct trial *t)
     return sizes[below(t, sizeof sizes / sizeof *sizes)];
 }
 
-/* Strides of a [rows, columns] operand, stored either way round with some padding; the size it takes. */
+/* Strides of a [rows, columns] operand, stored either way round with some padding; the size it
+ * takes. */
 static size_t layout(struct trial *t, size_t rows, size_t columns, size_t *row, size_t *column)
 {
     size_t padding = below(t, 3), step = 1 + (below(t, 4) == 0);
@@ -435,9 +443,10 @@ struct differentiable {
     double magnitude; /* bounds the sum of absolute terms of the value */
 };
 
-/* Whether d is the derivative by x. The central difference at step h is off by c h^2 (1 + O(h^2)) plus rounding, and the
- * differences at h and 2 h differ by 3 c h^2: more than the truncation. Rounding: a value passes through fewer than 200
- * operations, each off by 2^-53 of at most `magnitude`; two values, divided by 2 h. */
+/* Whether d is the derivative by x. The central difference at step h is off by c h^2 (1 +
+ * O(h^2)) plus rounding, and the differences at h and 2 h differ by 3 c h^2: more than the
+ * truncation. Rounding: a value passes through fewer than 200 operations, each off by 2^-53 of
+ * at most `magnitude`; two values, divided by 2 h. */
 static bool is_derivative(const struct differentiable *f, double *x, double d)
 {
     const double h = 0x1p-13;
@@ -489,7 +498,8 @@ static double attention_value(void *problem)
            + weighted(rows * a->keys, a->d_probability, a->probability);
 }
 
-/* 2 samples, 3 queries after 1 cached key, 5 keys, 4 heads on 2: a causal form with every input that has a gradient. */
+/* 2 samples, 3 queries after 1 cached key, 5 keys, 4 heads on 2: a causal form with every input
+ * that has a gradient. */
 static void attention_derivatives(void)
 {
     struct trial t = {.table = assay_kernels_def(ASSAY_F64)};
@@ -520,7 +530,8 @@ static void attention_derivatives(void)
     a.d_query = zeros(&t, query), a.d_key = zeros(&t, key), a.d_value = zeros(&t, value),
     a.d_bias = zeros(&t, bias);
     attention_run(&t, t.table, &a);
-    /* |d_output|, |value|, |keep| < 2 and rows of p sum to 1: each output term is below 8, each probability's below 2. */
+    /* |d_output|, |value|, |keep| < 2 and rows of p sum to 1: each output term is below 8, each
+     * probability's below 2. */
     struct differentiable f = {attention_value, &a, (double)rows * (3 * 8 + 2)};
     ok(all_derivatives(&f, query, a.query, a.d_query), "attention: d_query is the derivative");
     ok(all_derivatives(&f, key, a.key, a.d_key), "attention: d_key is the derivative");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ops of attention, scans, moves, rows, decisions and losses: values against plain loops,
- * counts, what decisions and draws keep. Gradients and bits: ops_b.c. Errors: ops_b_errors.c. */
+/* The ops of attention, scans, moves, rows and losses: values against plain loops, and counts.
+ * Decisions: ops_b_decisions.c. Gradients and bits: ops_b.c. Errors: ops_b_errors.c. */
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -44,26 +44,41 @@ static bool has_values(const tape *t, tensor y, struct assay_shape shape, const 
     return true;
 }
 
-/* Attention of [2, 3, 4, 5] over [2, 6, 2, .]: causal from 2, window 3 to the left, the table of
- * pairs. */
+/* Attention of [2, 3, 4, 5] over [2, 6, 2, .]: causal from 2, window 3 to the left, and a table of
+ * allowed pairs of each sample and head, or that of the first head of the first sample for all. */
 enum { B = 2, N = 3, H = 4, W = 5, K = 6, G = 2, V = 3, FIRST = 2, LEFT = 3 };
-static const int32_t pairs[N * K] = {1, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0};
+struct pairs {
+    bool own;
+    int32_t allowed[B * H * N * K];
+};
 
-static bool sees(int i, int j)
+static struct pairs pairs_of(bool own)
 {
-    return j <= FIRST + i && j >= FIRST + i - LEFT && pairs[i * K + j];
+    struct pairs p = {.own = own};
+    unsigned seed = 1;
+    for (int i = 0; i < B * H * N * K; i++) {
+        seed = seed * 1103515245u + 12345u;
+        p.allowed[i] = i / K != 1 && (seed >> 16) % 3;
+    }
+    return p;
+}
+
+static bool sees(const struct pairs *p, int plane, int i, int j)
+{
+    return j <= FIRST + i && j >= FIRST + i - LEFT
+           && p->allowed[((p->own ? plane : 0) * N + i) * K + j];
 }
 
 /* Output row, probabilities and log sum of one query. */
-static void plain_attention(int i, const double *q, const double *k, const double *v, double *y,
-                            double *p, double *lse)
+static void plain_attention(const struct pairs *set, int plane, int i, const double *q,
+                            const double *k, const double *v, double *y, double *p, double *lse)
 {
     double z = 0;
     for (int j = 0; j < K; j++) {
         double s = 0;
         for (int c = 0; c < W; c++)
             s += q[c] * k[j * G * W + c];
-        p[j] = sees(i, j) ? exp(s / sqrt(W)) : 0;
+        p[j] = sees(set, plane, i, j) ? exp(s / sqrt(W)) : 0;
         z += p[j];
     }
     *lse = z > 0 ? log(z) : 0;
@@ -85,6 +100,7 @@ static const double attention_tolerance =
 
 static void attention_values(tape *t, bool explicit_form)
 {
+    struct pairs set = pairs_of(!explicit_form);
     double q[B * N * H * W], k[B * K * G * W], v[B * K * G * V], y[B * N * H * V], p[B * H * N * K],
         lse[B * H * N];
     tensor query = eighths(t, SHAPE(B, N, H, W), 1, q), key = eighths(t, SHAPE(B, K, G, W), 2, k);
@@ -94,18 +110,19 @@ static void attention_values(tape *t, bool explicit_form)
             for (int i = 0; i < N; i++) {
                 int row = (b * N + i) * H + h, out = (b * H + h) * N + i,
                     g = b * K * G + h / (H / G);
-                plain_attention(i, q + row * W, k + g * W, v + g * V, y + row * V, p + out * K,
-                                lse + out);
+                plain_attention(&set, b * H + h, i, q + row * W, k + g * W, v + g * V, y + row * V,
+                                p + out * K, lse + out);
             }
-    struct attention_options o = {.causal = true,
-                                  .first = FIRST,
-                                  .windowed = true,
-                                  .left = LEFT,
-                                  .right = SIZE_MAX,
-                                  .log_sum = &log_sum,
-                                  .allowed = tape_input_i32(t, SHAPE(1, 1, N, K), pairs),
-                                  .explicit_form = explicit_form,
-                                  .probability = explicit_form ? &probability : NULL};
+    struct attention_options o = {
+        .causal = true,
+        .first = FIRST,
+        .windowed = true,
+        .left = LEFT,
+        .right = SIZE_MAX,
+        .log_sum = &log_sum,
+        .allowed = tape_input_i32(t, set.own ? SHAPE(B, H, N, K) : SHAPE(1, 1, N, K), set.allowed),
+        .explicit_form = explicit_form,
+        .probability = explicit_form ? &probability : NULL};
     tensor r = attention(t, query, key, value, &o);
     ok(has_values(t, r, SHAPE(B, N, H, V), y, attention_tolerance),
        "attention is what plain loops give");
@@ -114,12 +131,12 @@ static void attention_values(tape *t, bool explicit_form)
         ok(has_values(t, probability, SHAPE(B, H, N, K), p, attention_tolerance),
            "so are its probabilities");
     uint64_t seen = 0;
-    for (int i = 0; i < N; i++)
+    for (int row = 0; row < B * H * N; row++)
         for (int j = 0; j < K; j++)
-            seen += sees(i, j);
-    ok(t->counts.multiply_adds == B * H * seen * (W + V), "attention counts the allowed pairs");
+            seen += sees(&set, row / N, row % N, j);
+    ok(t->counts.multiply_adds == seen * (W + V), "attention counts the allowed pairs");
     tape_backward(t, sum_all(t, r));
-    ok(t->counts.multiply_adds == B * H * seen * (W + V + W + V + W + W + V),
+    ok(t->counts.multiply_adds == seen * (W + V + W + V + W + W + V),
        "and five products each going back");
 }
 
@@ -139,6 +156,27 @@ static void attention_counts(tape *t, size_t n, size_t first, size_t left, size_
     ok(t->counts.multiply_adds - before == 2 * seen,
        "%zu positions from %zu, window %zu to %zu%s: %llu pairs", n, first, left, right,
        causal ? ", causal" : "", (unsigned long long)seen);
+}
+
+/* A cache of 6 keys that holds 4, against keys, masks and bias of 4. */
+static void attention_cache(tape *t)
+{
+    double full[ROOM], cut[ROOM];
+    tensor query = eighths(t, SHAPE(B, N, H, W), 1, NULL),
+           key = eighths(t, SHAPE(B, K, G, W), 2, NULL);
+    tensor value = eighths(t, SHAPE(B, K, G, V), 3, NULL),
+           bias = eighths(t, SHAPE(B, 1, N, K), 4, NULL);
+    struct pairs set = pairs_of(true);
+    tensor allowed = tape_input_i32(t, SHAPE(B, H, N, K), set.allowed);
+    tensor valid = IDS(SHAPE(B, K), 1, 0, 1, 1, 0, 0, 1, 1, 1, 0, 1, 1);
+    struct attention_options o = {.key_valid = valid, .allowed = allowed, .bias = bias, .keys = 4};
+    tensor_read(t, attention(t, query, key, value, &o), full);
+    o = (struct attention_options){.key_valid = slice(t, valid, 1, 0, 4),
+                                   .allowed = slice(t, allowed, 3, 0, 4),
+                                   .bias = slice(t, bias, 3, 0, 4)};
+    tensor_read(t, attention(t, query, slice(t, key, 1, 0, 4), slice(t, value, 1, 0, 4), &o), cut);
+    ok(!tape_error(t) && memcmp(full, cut, B * N * H * V * sizeof *cut) == 0,
+       "a cache that isn't full has the bits of the keys it holds");
 }
 
 static void attention_dropout(tape *t, const struct assay_kernels *other)
@@ -328,108 +366,6 @@ static void losses_values(tape *t)
        "cross_entropy leaves the ignored target out");
 }
 
-static void decisions(tape *t)
-{
-    double x[8] = {1, 5, 5, 2, 0.5, -1, 4, 3};
-    tensor v = tape_variable_f64(t, SHAPE(2, 4), x);
-    tensor best = top_k(t, v, 2, "expert");
-    ok(has_values(t, best, SHAPE(2, 2), (double[]){1, 2, 2, 3}, 0),
-       "top_k is descending, ties to the lower index");
-    ok(t->marks == 1 && t->marked[0].kind == ASSAY_DECISION && t->marked[0].value == best
-           && t->marked[0].margin == 2.5 && strcmp(t->marked[0].name, "expert") == 0,
-       "top_k is marked as a decision with the smallest gap at the cut");
-    top_k(t, v, 4, "all");
-    ok(isinf(t->marked[1].margin), "a decision that can't flip has an infinite margin");
-    top_k(t, v, 1, "first");
-    ok(t->marked[2].margin == 0, "a tie has margin 0");
-    tensor stop = stop_gradient(t, v), soft = square(t, v), hard = round_to_even(t, v);
-    tensor y = st(t, hard, soft);
-    double expected[8];
-    tensor_read(t, hard, expected);
-    ok(has_values(t, y, SHAPE(2, 4), expected, 0), "st has the bits of hard");
-    tape_backward(t, sum_all(t, multiply(t, y, stop)));
-    double d[8], wanted[8];
-    for (int i = 0; i < 8; i++)
-        wanted[i] = 2 * x[i] * x[i];
-    gradient_read(t, v, d);
-    ok(memcmp(d, wanted, sizeof d) == 0,
-       "the gradient goes to soft, and not through stop_gradient");
-}
-
-static void draws(tape *t, const struct assay_kernels *other)
-{
-    tape u;
-    if (tape_open(&u, other))
-        return;
-    double all[ROOM], some[ROOM], narrow[ROOM];
-    tensor_read(t, dropout(t, tape_filled(t, SHAPE(8, 6), 1), 0.25, "layer.0"), all);
-    t->sample = (uint32_t[]){6, 1};
-    t->samples = 2;
-    tensor_read(t, dropout(t, tape_filled(t, SHAPE(2, 2, 3), 1), 0.25, "layer.0"), some);
-    ok(memcmp(some, all + 36, 6 * sizeof *all) == 0
-           && memcmp(some + 6, all + 6, 6 * sizeof *all) == 0,
-       "a sample's draws are its own, whatever the shard");
-    dropout(t, tape_filled(t, SHAPE(3, 2), 1), 0.25, "layer.0");
-    ok(tape_error(t) && strstr(tape_error(t), "2 samples, got 3"),
-       "another number of samples is an error");
-    t->error[0] = '\0';
-    t->sample = NULL;
-    tensor_read(&u, dropout(&u, tape_filled(&u, SHAPE(8, 6), 1), 0.25, "layer.0"), narrow);
-    int dropped = 0;
-    bool same = true;
-    for (int i = 0; i < 48; i++) {
-        dropped += all[i] == 0;
-        same &= (all[i] == 0) == (narrow[i] == 0) && (all[i] == 0 || all[i] == 1 / 0.75);
-    }
-    ok(same && dropped > 0 && dropped < 48,
-       "both profiles drop the same elements and divide the others by keep");
-    tensor_read(t, dropout(t, tape_filled(t, SHAPE(8, 6), 1), 0.25, "layer.1"), some);
-    ok(memcmp(some, all, 48 * sizeof *all) != 0, "another name draws differently");
-    tensor x = tape_filled(t, SHAPE(8, 6), 1);
-    ok(dropout(t, x, 0, "layer.0") == x, "rate 0 is x itself");
-    tape_close(&u);
-}
-
-/* dL/dx = 3 d, dL/dy none; makes a decision on the way, which must not be kept. */
-static void published(tape *t, void *closure, tensor d_value, tensor *gradient)
-{
-    top_k(t, d_value, 1, "inner");
-    gradient[0] = scale(t, d_value, *(double *)closure);
-}
-
-static void unfit(tape *t, void *closure, tensor d_value, tensor *gradient)
-{
-    (void)closure;
-    gradient[0] = sum_over(t, d_value, -1);
-}
-
-static void customs(tape *t)
-{
-    double x[6], d[6], three = 3;
-    tensor tx = eighths(t, SHAPE(6), 1, x), ty = eighths(t, SHAPE(6), 2, NULL);
-    tensor y = custom(t, "clipped", multiply(t, tx, ty), 2, (tensor[]){tx, ty}, published, &three);
-    tensor loss = sum_all(t, y);
-    size_t nodes = t->nodes;
-    tape_backward(t, loss);
-    gradient_read(t, tx, d);
-    bool all = true;
-    for (int i = 0; i < 6; i++)
-        all &= d[i] == 3;
-    ok(all && !tape_error(t), "custom has the gradient that was published");
-    gradient_read(t, ty, d);
-    bool none = true;
-    for (int i = 0; i < 6; i++)
-        none &= d[i] == 0;
-    ok(none, "nothing else flows through its value");
-    ok(t->nodes == nodes && t->marks == 0, "what its backward made is forgotten");
-    y = custom(t, "clipped", multiply(t, tx, ty), 1, (tensor[]){tx}, unfit, NULL);
-    tape_backward(t, sum_all(t, y));
-    ok(tape_error(t)
-           && !strcmp(tape_error(t),
-                      "clipped: expected a gradient of its input's shape, got [6] and [1]"),
-       "a published gradient of another shape is an error");
-}
-
 static void not_recording(tape *t)
 {
     tensor q = eighths(t, SHAPE(1, 8, 1, 2), 1, NULL), w = eighths(t, SHAPE(1, 4, 2), 2, NULL), end;
@@ -463,15 +399,11 @@ int main(void)
     attention_counts(&t, 9, 0, 2, 3, false);
     attention_counts(&t, 9, 3, 2, 3, true);
     attention_counts(&t, 9, 12, 2, 0, false);
+    attention_cache(&t);
     attention_dropout(&t, narrow);
     scan_values(&t);
     move_values(&t);
     losses_values(&t);
-    tape_reset(&t);
-    decisions(&t);
-    draws(&t, narrow);
-    tape_reset(&t);
-    customs(&t);
     tape_reset(&t);
     not_recording(&t);
     tape_close(&t);

@@ -614,7 +614,7 @@ static void failures(void)
     struct assay_model m = make_model(assay_kernels_def(ASSAY_F32), NULL, tiny, 3);
     struct assay_phase phase = make_phase(&data), bad = phase;
     bad.objective = infinite_slope;
-    refuses(&m, &bad, (const char *[]){"main: step 1: ", "gradient of ", "sqrt uses the output of scale", " of [", NULL}, "an infinite gradient names parameter, element and op");
+    refuses(&m, &bad, (const char *[]){"main: step 1: ", "gradient of ", "square_root uses the output of scale", " of [", NULL}, "an infinite gradient names parameter, element and op");
     bad.objective = sum_of_rows;
     refuses(&m, &bad, (const char *[]){"loss", NULL}, "a loss that is no number is refused");
     const struct assay_entry *e = model_find(&m, "block.1.ffn.in.weight");

@@ -39,8 +39,8 @@ static size_t attention_scratch_def(const struct assay_attention *a)
     return (rows + gradients + (a->bias || a->d_bias ? bias_size(a) : 0)) * sizeof(real);
 }
 
-/* Packed keys and values; tiles of p, dp and p * keep; the chains of d_key, d_value and d_query; packed rows of query
- * and d_output; the sums of d_bias. Forward needs a part of it. */
+/* Packed keys and values; tiles of p, dp and p * keep; the chains of d_key, d_value and d_query;
+ * packed rows of query and d_output; the sums of d_bias. Forward needs a part of it. */
 static size_t attention_scratch(const struct assay_attention *a)
 {
     size_t columns = round_up(a->keys, TILE_N), width = round_up(a->width, TILE_N);

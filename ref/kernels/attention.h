@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What attention's forward and backward share: where a head's vectors lie, and which keys a query may see. */
+/* What attention's forward and backward share: where a head's vectors lie, and which keys a
+ * query may see. */
 #ifndef ASSAY_KERNELS_ATTENTION_H
 #define ASSAY_KERNELS_ATTENTION_H
 
@@ -10,7 +11,8 @@ static inline size_t attention_group(const struct assay_attention *a)
     return a->key_heads ? a->heads / a->key_heads : 0;
 }
 
-/* Offsets of sample b: query i of head h, key or value j of key head g; and of [batch, heads, queries, .] rows. */
+/* Offsets of sample b: query i of head h, key or value j of key head g; and of [batch, heads,
+ * queries, .] rows. */
 static inline size_t query_at(const struct assay_attention *a, size_t width, size_t b, size_t i,
                               size_t h)
 {

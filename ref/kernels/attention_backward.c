@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Attention, backward. Each contribution is a chain from +0, + 0, then added: no zero's sign depends on what a mask
- * left out. p is computed again from the scores, which gives the forward's bits. */
+/* Attention, backward. Each contribution is a chain from +0, + 0, then added: no zero's sign
+ * depends on what a mask left out. p is computed again from the scores, which gives the
+ * forward's bits. */
 #include "ref/kernels/attention_tile.h"
 
 static const real *row_of(const void *table, const struct assay_attention *a, size_t row)
@@ -8,7 +9,8 @@ static const real *row_of(const void *table, const struct assay_attention *a, si
     return table ? (const real *)table + row * a->keys : NULL;
 }
 
-/* ds of a row from its p: dp = (chain of fma(d_output, value)) [* keep] [+ d_probability], D = sum p dp. */
+/* ds of a row from its p: dp = (chain of fma(d_output, value)) [* keep] [+ d_probability], D =
+ * sum p dp. */
 static void score_gradient_def(const struct assay_attention *a, size_t b, size_t h, size_t i,
                                const real *p, real *ds)
 {
@@ -182,7 +184,8 @@ static void score_gradient(const struct query_tile *t, size_t r, const real *p, 
         ds[j] = ds[j] * scale;
 }
 
-/* Runs the chains y [keys, width] on over the tile's rows: y[j] += fma(x[r, j], rows of `table`). */
+/* Runs the chains y [keys, width] on over the tile's rows: y[j] += fma(x[r, j], rows of
+ * `table`). */
 static void key_chains(const struct query_tile *t, const real *x, const void *table, size_t width,
                        real *packed, real *y)
 {

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Probabilities of a tile of queries: the product's tiles over all keys that any of its rows may see, then the
- * softmax row by row. Outside a row's set p is +0, and chains run over it: fma(+0, v, c) is c but for a zero's sign,
- * which the + 0 at their end removes. */
+/* Probabilities of a tile of queries: the product's tiles over all keys that any of its rows may
+ * see, then the softmax row by row. Outside a row's set p is +0, and chains run over it: fma(+0,
+ * v, c) is c but for a zero's sign, which the + 0 at their end removes. */
 #ifndef ASSAY_KERNELS_ATTENTION_TILE_H
 #define ASSAY_KERNELS_ATTENTION_TILE_H
 
 #include "ref/kernels/attention.h"
 #include "ref/kernels/tile.h"
 
-/* ROWS queries at a time. Columns start at multiples of SPAN, which keeps panels whole and lanes absolute. */
+/* ROWS queries at a time. Columns start at multiples of SPAN, which keeps panels whole and lanes
+ * absolute. */
 enum { ROWS = 24, SPAN = (int)TILE_N > (int)LANES ? (int)TILE_N : (int)LANES };
 
 static inline size_t round_up(size_t x, size_t unit)
@@ -16,13 +17,15 @@ static inline size_t round_up(size_t x, size_t unit)
     return (x + unit - 1) / unit * unit;
 }
 
-/* Reals between a tile's rows; a little more than the keys, so that rows don't share the sets of a cache. */
+/* Reals between a tile's rows; a little more than the keys, so that rows don't share the sets of
+ * a cache. */
 static inline size_t tile_row_size(const struct assay_attention *a)
 {
     return round_up(a->keys, SPAN) + SPAN;
 }
 
-/* Queries [first, first + rows) of head h of sample b; columns [from, to), to <= keys; p: [rows, row_size]. */
+/* Queries [first, first + rows) of head h of sample b; columns [from, to), to <= keys; p: [rows,
+ * row_size]. */
 struct query_tile {
     const struct assay_attention *a;
     size_t b, h, first, rows, from, to, row_size;
@@ -73,7 +76,8 @@ static inline void clear(real *x, size_t from, size_t to)
         x[j] = 0;
 }
 
-/* Keys of head g, transposed and packed, make the scores' panels; so do values for dp. table: [batch, capacity, heads, width]. */
+/* Keys of head g, transposed and packed, make the scores' panels; so do values for dp. table:
+ * [batch, capacity, heads, width]. */
 static inline void pack_transposed(const struct assay_attention *a, size_t b, size_t g,
                                    const void *table, size_t width, real *packed)
 {
@@ -89,7 +93,8 @@ static inline void pack_straight(const struct assay_attention *a, size_t b, size
                 a->key_heads * width, 1, a->keys, packed);
 }
 
-/* y [rows, row_size] on the tile's columns: rows of `table` [batch, queries, heads, width] times a transposed pack. */
+/* y [rows, row_size] on the tile's columns: rows of `table` [batch, queries, heads, width] times
+ * a transposed pack. */
 static inline void tile_times_transposed(const struct query_tile *t, const void *table,
                                          size_t width, const real *packed, real *y)
 {
@@ -108,7 +113,8 @@ static inline void tile_times_straight(const struct query_tile *t, const real *x
                    packed + t->from * TILE_N, t->a->keys * TILE_N, y, y_row, false, ASSAY_STORE);
 }
 
-/* Chains to scores on the row's span; -infinity, of which exp makes +0, where a mask excludes a key. */
+/* Chains to scores on the row's span; -infinity, of which exp makes +0, where a mask excludes a
+ * key. */
 static inline void finish_scores(const struct query_tile *t, size_t r, struct span s, real *x)
 {
     const struct assay_attention *a = t->a;

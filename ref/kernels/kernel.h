@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the kernel files share: names by profile and level, the sum of 16 lanes, the maximum, modes.
+/* What the kernel files share: names by profile and level, the sum of 16 lanes, the maximum,
+ * modes.
  *
- * A kernel file is compiled once per ASSAY_PROFILE (32, 64) and ASSAY_LEVEL (base, v3, v4). It exports one function,
- * `void KERNEL_FILE(subject)(struct assay_kernels *table, bool tuned)`, which sets the members of its subject: to the
- * definition, or to the tiled version of the level it is compiled for. */
+ * A kernel file is compiled once per ASSAY_PROFILE (32, 64) and ASSAY_LEVEL (base, v3, v4). It
+ * exports one function, `void KERNEL_FILE(subject)(struct assay_kernels *table, bool tuned)`,
+ * which sets the members of its subject: to the definition, or to the tiled version of the level
+ * it is compiled for. */
 #ifndef ASSAY_KERNELS_KERNEL_H
 #define ASSAY_KERNELS_KERNEL_H
 
@@ -54,9 +56,10 @@ static inline void meet(real *y, real value, enum assay_mode mode)
     *y = mode == ASSAY_ADD ? *y + value : mode == ASSAY_SUBTRACT ? *y - value : value;
 }
 
-/* A sum over the last axis: element j is added to lane j mod 16, ascending, then the tree 8, 4, 2, 1. Lanes start at
- * +0, so none is ever -0 and adding a zero of either sign leaves it as it is: an element outside a set may be skipped
- * or added as zero. Use: real lane[LANES] = {0}; lane[j % LANES] += x[j]; ... lanes_total(lane). */
+/* A sum over the last axis: element j is added to lane j mod 16, ascending, then the tree 8, 4,
+ * 2, 1. Lanes start at +0, so none is ever -0 and adding a zero of either sign leaves it as it
+ * is: an element outside a set may be skipped or added as zero. Use: real lane[LANES] = {0};
+ * lane[j % LANES] += x[j]; ... lanes_total(lane). */
 enum { LANES = 16 };
 
 static inline real lanes_total(const real lane[LANES])
@@ -71,7 +74,8 @@ static inline real lanes_total(const real lane[LANES])
     return t2[0] + t2[1];
 }
 
-/* Vectors of the level. Arrays of them become registers only where loops over them are unrolled early. */
+/* Vectors of the level. Arrays of them become registers only where loops over them are unrolled
+ * early. */
 typedef real vec __attribute__((vector_size(VECTOR_BYTES)));
 typedef real vec_unaligned __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real))));
 enum { LANE_VECTORS = LANES / VECTOR };
@@ -151,21 +155,6 @@ static inline real largest16(size_t n, const real *x)
     for (size_t l = 1; l < LANES; l++)
         lane[0] = lane[l] > lane[0] ? lane[l] : lane[0];
     return lane[0];
-}
-
-/* Sum over the set { j : allowed[j] != 0 }; allowed NULL: all. */
-static inline real sum16_masked(size_t n, const real *x, const int32_t *allowed)
-{
-    if (!allowed)
-        return sum16(n, x);
-    real lane[LANES] = {0};
-    size_t j = 0;
-    for (; j + LANES <= n; j += LANES)
-        for (size_t l = 0; l < LANES; l++)
-            lane[l] += allowed[j + l] ? x[j + l] : R(0.0);
-    for (; j < n; j++)
-        lane[j % LANES] += allowed[j] ? x[j] : R(0.0);
-    return lanes_total(lane);
 }
 
 /* Index of the maximum over the set, the lowest among equals (-0 = +0); n if the set is empty. */

@@ -20,8 +20,8 @@ static void product_def(const struct assay_product *p)
         }
 }
 
-/* Bounds of what is packed at a time: a block of b [BLOCK_K, BLOCK_N] stays in the second cache, one of its panels in
- * the first. BLOCK_M rows of c and of a go over it together. */
+/* Bounds of what is packed at a time: a block of b [BLOCK_K, BLOCK_N] stays in the second cache,
+ * one of its panels in the first. BLOCK_M rows of c and of a go over it together. */
 enum {
     BLOCK_K = 1024 / sizeof(real),
     BLOCK_N = 256,
@@ -44,7 +44,8 @@ static size_t at_most(size_t x, size_t bound)
     return x < bound ? x : bound;
 }
 
-/* Rows of c over a packed block of b. Rows of a that lie apart are gathered first if they are used often enough. */
+/* Rows of c over a packed block of b. Rows of a that lie apart are gathered first if they are
+ * used often enough. */
 static void rows_over_block(const struct matrices *x, size_t k, const real *packed, bool resume)
 {
     real gathered[BLOCK_K * TILE_M];
@@ -113,7 +114,8 @@ static void product_packed(const struct matrices *x)
         }
 }
 
-/* Few rows don't pay for packing b: whole vectors of its columns, which must be adjacent, are read where they lie. */
+/* Few rows don't pay for packing b: whole vectors of its columns, which must be adjacent, are
+ * read where they lie. */
 static void product_few_rows(const struct matrices *x)
 {
     size_t whole = x->n / VECTOR * VECTOR;

@@ -3,10 +3,11 @@
  *
  * scan backward, with g_t = dL/dh_t, t descending, per (outer, inner):
  *     g_(n-1) = dh_(n-1);   g_t = dh_t + (a_(t+1) * g_(t+1))
- *     da_t (+)= g_t * h_(t-1);   db_t (+)= g_t;   d_start (+)= a_0 * g_0      (h_(-1) = start, or 0 without one)
+ *     da_t (+)= g_t * h_(t-1);   db_t (+)= g_t;   d_start (+)= a_0 * g_0
+ *     (h_(-1) = start, or 0 without one)
  *
- * matrix scan backward, with G_t = dL/dS_t: [d_k, d_v]; A_t = a_(t+1) * G_(t+1) elementwise (A_t = G_(t+1) without
- * decay), A_(n-1) = d_end, or +0 without one; S_(-1) = start, or +0:
+ * matrix scan backward, with G_t = dL/dS_t: [d_k, d_v]; A_t = a_(t+1) * G_(t+1) elementwise
+ * (A_t = G_(t+1) without decay), A_(n-1) = d_end, or +0 without one; S_(-1) = start, or +0:
  *     G_t[i][j]      = fma(q_t[i], d_o_t[j], A_t[i][j])
  *     d_q_t[i]     (+)= chain over j from +0 of fma(d_o_t[j], S_t[i][j])
  *     d_k_t[i]     (+)= chain over j from +0 of fma(v_t[j], G_t[i][j])
@@ -151,8 +152,8 @@ static size_t checkpoint_steps(size_t n)
     return c;
 }
 
-/* In reals: a state before every checkpoint, the states within one stretch, G, its transpose, and rows. Forward needs
- * one state and a row. */
+/* In reals: a state before every checkpoint, the states within one stretch, G, its transpose,
+ * and rows. Forward needs one state and a row. */
 static size_t matrix_scan_scratch(const struct assay_matrix_scan *s)
 {
     size_t c = checkpoint_steps(s->n);
@@ -252,7 +253,8 @@ static void scan_tiled(size_t outer, size_t length, size_t inner, const void *a_
     }
 }
 
-/* One step back: g = dh (+ carried), its contributions, then carried = a g. before: h_(t-1), or NULL. */
+/* One step back: g = dh (+ carried), its contributions, then carried = a g. before: h_(t-1), or
+ * NULL. */
 static void scan_step_backward(size_t inner, bool last, const real *a, const real *before,
                                const real *dh, real *da, real *db, real *restrict carried)
 {
@@ -301,7 +303,6 @@ static void step_rows(const struct assay_matrix_scan *s, const real *a, const re
 {
     for (size_t i = 0; i < s->d_k; i++, state += s->d_v) {
         real xi = x[i], ai = a ? a[i] : R(1.0);
-#pragma omp simd
         for (size_t j = 0; j < s->d_v; j++)
             state[j] = FMA(xi, y[j], ai * state[j]);
     }
@@ -313,7 +314,6 @@ static void step_transposed(const struct assay_matrix_scan *s, const real *restr
 {
     for (size_t j = 0; j < s->d_v; j++, state += s->d_k) {
         real yj = y[j];
-#pragma omp simd
         for (size_t i = 0; i < s->d_k; i++)
             state[i] = FMA(yj, x[i], a[i] * state[i]);
     }
@@ -327,7 +327,6 @@ static void chains(size_t rows, size_t columns, const real *y, const real *restr
         chain[c] = 0;
     for (size_t l = 0; l < rows; l++, x += columns) {
         real yl = y[l];
-#pragma omp simd
         for (size_t c = 0; c < columns; c++)
             chain[c] = FMA(yl, x[c], chain[c]);
     }
@@ -363,10 +362,11 @@ static void add_row(size_t n, const real *x, real *y)
         y[i] += x[i];
 }
 
-/* The contributions of step t; states and g_transposed: [d_v, d_k], so that chains over j run along i; chain: a row. */
+/* The contributions of step t; states and g_transposed: [d_v, d_k], so that chains over j run
+ * along i; chain: a row. */
 static void step_gradients(const struct assay_matrix_scan *s, const struct scan_row *r, size_t t,
                            const real *state, const real *before, const real *g,
-                           const real *g_transposed, real *chain)
+                           const real *g_transposed, real *restrict chain)
 {
     size_t d_k = s->d_k, d_v = s->d_v;
     if (r->d_q) {
@@ -386,7 +386,6 @@ static void step_gradients(const struct assay_matrix_scan *s, const struct scan_
     for (size_t i = 0; i < d_k; i++)
         chain[i] = 0;
     for (size_t j = 0; j < d_v; j++)
-#pragma omp simd
         for (size_t i = 0; i < d_k; i++)
             chain[i] = FMA(g_transposed[j * d_k + i], before[j * d_k + i], chain[i]);
     if (s->decay_width == 1)

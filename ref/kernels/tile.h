@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The inner tile of matrix products: TILE_M x TILE_N chains held in registers, vectors along the columns. Blocking,
- * packing and padding leave every chain c = fma(a, b, c), k ascending, as it is: between two pieces of k it rests in c. */
+/* The inner tile of matrix products: TILE_M x TILE_N chains held in registers, vectors along the
+ * columns. Blocking, packing and padding leave every chain c = fma(a, b, c), k ascending, as it
+ * is: between two pieces of k it rests in c. */
 #ifndef ASSAY_KERNELS_TILE_H
 #define ASSAY_KERNELS_TILE_H
 
@@ -20,8 +21,8 @@ TILE_INLINE vec vec_fma(real a, vec b, vec c)
     return r;
 }
 
-/* One tile: c[i, j] (mode) the chain over p of fma(a[row[i] + p * a_column], b[p * b_row + j], .), TILE_M x vecs
- * vectors; it starts from c if `resume`. row NULL: row[i] = i. */
+/* One tile: c[i, j] (mode) the chain over p of fma(a[row[i] + p * a_column], b[p * b_row + j],
+ * .), TILE_M x vecs vectors; it starts from c if `resume`. row NULL: row[i] = i. */
 TILE_INLINE void tile_body(int vecs, size_t k, const real *a, const size_t *row, size_t a_column,
                            const real *b, size_t b_row, real *c, size_t c_row, bool resume,
                            enum assay_mode mode)
@@ -86,8 +87,8 @@ TILE_FUNCTION(tile_rows_narrow, 1, r->row)
 TILE_FUNCTION(tile_adjacent_wide, 2, NULL)
 TILE_FUNCTION(tile_adjacent_narrow, 1, NULL)
 
-/* A tile of any size up to TILE_M x TILE_N; b has TILE_N columns (VECTOR if columns <= VECTOR), of which `columns` are
- * kept. Where the tile doesn't fill its vectors, c is staged. */
+/* A tile of any size up to TILE_M x TILE_N; b has TILE_N columns (VECTOR if columns <= VECTOR),
+ * of which `columns` are kept. Where the tile doesn't fill its vectors, c is staged. */
 static inline void tile(size_t rows, size_t columns, size_t k, const struct tile_rows *r,
                         const real *b, size_t b_row, real *c, size_t c_row, bool resume,
                         enum assay_mode mode)

@@ -6,17 +6,21 @@
 #include "ref/rng.h"
 
 /* Ids 1 .. vocab - 1; where id 0 is padding, the last sample ends in a quarter of it. */
-static void draw_ids(const struct assay_config *c, struct assay_rng *rng, size_t samples, size_t length, int32_t *ids)
+static void draw_ids(const struct assay_config *c, struct assay_rng *rng, size_t samples,
+                     size_t length, int32_t *ids)
 {
     for (size_t s = 0; s < samples; s++)
         for (size_t i = 0; i < length; i++) {
-            int32_t id = c->vocab > 1 ? 1 + (int32_t)assay_rng_below(rng, (uint32_t)(c->vocab - 1)) : 0;
-            bool padded = c->pad_is_zero && s + 1 == samples && length >= 4 && i >= length - length / 4;
+            int32_t id =
+                c->vocab > 1 ? 1 + (int32_t)assay_rng_below(rng, (uint32_t)(c->vocab - 1)) : 0;
+            bool padded =
+                c->pad_is_zero && s + 1 == samples && length >= 4 && i >= length - length / 4;
             ids[s * length + i] = padded ? 0 : id;
         }
 }
 
-static bool add_i32(struct assay_batch *b, const char *name, struct assay_shape shape, int32_t **data)
+static bool add_i32(struct assay_batch *b, const char *name, struct assay_shape shape,
+                    int32_t **data)
 {
     *data = calloc(shape_elements(shape) + 1, sizeof **data);
     if (*data)
@@ -24,8 +28,8 @@ static bool add_i32(struct assay_batch *b, const char *name, struct assay_shape 
     return *data != NULL;
 }
 
-static bool add_ids(struct assay_batch *b, const char *name, const struct assay_config *c, struct assay_rng *rng,
-                    size_t samples, size_t length)
+static bool add_ids(struct assay_batch *b, const char *name, const struct assay_config *c,
+                    struct assay_rng *rng, size_t samples, size_t length)
 {
     int32_t *ids;
     if (!add_i32(b, name, SHAPE(samples, length), &ids))
@@ -35,7 +39,8 @@ static bool add_ids(struct assay_batch *b, const char *name, const struct assay_
 }
 
 /* Normal numbers [samples, length, values], in binary32. */
-static bool add_values(struct assay_batch *b, const struct assay_config *c, struct assay_rng *rng, size_t samples, size_t length)
+static bool add_values(struct assay_batch *b, const struct assay_config *c, struct assay_rng *rng,
+                       size_t samples, size_t length)
 {
     struct assay_shape shape = SHAPE(samples, length, c->values);
     void *data = calloc(shape_elements(shape) + 1, sizeof(uint32_t));
@@ -46,7 +51,8 @@ static bool add_values(struct assay_batch *b, const struct assay_config *c, stru
 }
 
 /* Labels, or targets: the next id, and for the last position a random one. */
-static bool add_answers(struct assay_batch *b, const struct assay_config *c, struct assay_rng *rng, size_t samples, size_t length)
+static bool add_answers(struct assay_batch *b, const struct assay_config *c, struct assay_rng *rng,
+                        size_t samples, size_t length)
 {
     int32_t *answer;
     if (c->head != HEAD_LANGUAGE) {
@@ -61,18 +67,22 @@ static bool add_answers(struct assay_batch *b, const struct assay_config *c, str
         return false;
     for (size_t s = 0; s < samples; s++)
         for (size_t i = 0; i < length; i++)
-            answer[s * length + i] = i + 1 < length ? ids[s * length + i + 1] : (int32_t)assay_rng_below(rng, (uint32_t)c->vocab);
+            answer[s * length + i] = i + 1 < length
+                                         ? ids[s * length + i + 1]
+                                         : (int32_t)assay_rng_below(rng, (uint32_t)c->vocab);
     return true;
 }
 
-struct assay_batch *batch_random(const struct assay_config *c, size_t samples, size_t length, uint64_t seed)
+struct assay_batch *batch_random(const struct assay_config *c, size_t samples, size_t length,
+                                 uint64_t seed)
 {
     struct assay_batch *b = calloc(1, sizeof *b);
     struct assay_rng rng;
     if (!b)
         return NULL;
     assay_rng_named(&rng, seed, "batch");
-    bool made = c->inputs == INPUTS_VALUES ? add_values(b, c, &rng, samples, length) : add_ids(b, "ids", c, &rng, samples, length);
+    bool made = c->inputs == INPUTS_VALUES ? add_values(b, c, &rng, samples, length)
+                                           : add_ids(b, "ids", c, &rng, samples, length);
     if (made && c->head == HEAD_TWO_TOWER)
         made = add_ids(b, "ids2", c, &rng, samples, length);
     if (made && c->frame == FRAME_ENCODER_DECODER)

@@ -16,9 +16,20 @@ struct claim_owned {
     void *what;
 };
 
-static void release_model(void *m) { model_close(m); free(m); }
-static void release_batch(void *b) { batch_free(b); }
-static void release_tape(void *t) { tape_close(t); free(t); }
+static void release_model(void *m)
+{
+    model_close(m);
+    free(m);
+}
+static void release_batch(void *b)
+{
+    batch_free(b);
+}
+static void release_tape(void *t)
+{
+    tape_close(t);
+    free(t);
+}
 static void release_pass(void *p)
 {
     struct claim_pass *pass = p;
@@ -67,11 +78,13 @@ bool claim_true(struct claim *c, bool holds, const char *statement, ...)
     return holds;
 }
 
-struct assay_model *claim_model_of(struct claim *c, const struct assay_variant *v, const char *overrides)
+struct assay_model *claim_model_of(struct claim *c, const struct assay_variant *v,
+                                   const char *overrides)
 {
     char text[768], error[300] = "out of memory";
     struct assay_config config;
-    snprintf(text, sizeof text, "%s %s", v && v->settings ? v->settings[0].overrides : "", overrides);
+    snprintf(text, sizeof text, "%s %s", v && v->settings ? v->settings[0].overrides : "",
+             overrides);
     struct assay_model *m = calloc(1, sizeof *m);
     if (m && config_make(&config, v, text, error, sizeof error) == 0) {
         struct assay_batch *b = batch_random(&config, 1, config.length, 1);
@@ -85,9 +98,13 @@ struct assay_model *claim_model_of(struct claim *c, const struct assay_variant *
     return NULL;
 }
 
-struct assay_model *claim_model(struct claim *c, const char *overrides) { return claim_model_of(c, c->variant, overrides); }
+struct assay_model *claim_model(struct claim *c, const char *overrides)
+{
+    return claim_model_of(c, c->variant, overrides);
+}
 
-const struct assay_batch *claim_batch(struct claim *c, const struct assay_model *m, size_t samples, size_t length, uint64_t seed)
+const struct assay_batch *claim_batch(struct claim *c, const struct assay_model *m, size_t samples,
+                                      size_t length, uint64_t seed)
 {
     struct assay_batch *b = m ? batch_random(&m->config, samples, length, seed) : NULL;
     return b && claim_own(c, release_batch, b) ? b : NULL;
@@ -105,7 +122,8 @@ tape *claim_tape(struct claim *c)
     return claim_own(c, release_tape, t) ? t : NULL;
 }
 
-static struct claim_pass *pass_new(struct claim *c, struct assay_model *m, const struct assay_batch *b)
+static struct claim_pass *pass_new(struct claim *c, struct assay_model *m,
+                                   const struct assay_batch *b)
 {
     tape *t = m && b ? claim_tape(c) : NULL;
     struct claim_pass *p = t ? calloc(1, sizeof *p) : NULL;
@@ -116,7 +134,8 @@ static struct claim_pass *pass_new(struct claim *c, struct assay_model *m, const
     return claim_own(c, release_pass, p) ? p : NULL;
 }
 
-struct claim_pass *claim_forward(struct claim *c, struct assay_model *m, const struct assay_batch *b)
+struct claim_pass *claim_forward(struct claim *c, struct assay_model *m,
+                                 const struct assay_batch *b)
 {
     struct claim_pass *p = pass_new(c, m, b);
     if (!p)
@@ -128,14 +147,19 @@ struct claim_pass *claim_forward(struct claim *c, struct assay_model *m, const s
 }
 
 /* Reaches layers through a context that the pass keeps on its tape. */
-struct claim_pass *claim_blank(struct claim *c, struct assay_model *m, const struct assay_batch *b, size_t samples, size_t length)
+struct claim_pass *claim_blank(struct claim *c, struct assay_model *m, const struct assay_batch *b,
+                               size_t samples, size_t length)
 {
     struct claim_pass *p = pass_new(c, m, b);
     struct assay_context *context = p ? tape_allocate(p->pass.t, sizeof *context) : NULL;
     if (!context)
         return NULL;
-    *context = (struct assay_context){.pass = &p->pass, .batch = b, .samples = samples, .length = length,
-                                      .causal = m->config.frame == FRAME_DECODER, .blocks = m->config.layers};
+    *context = (struct assay_context){.pass = &p->pass,
+                                      .batch = b,
+                                      .samples = samples,
+                                      .length = length,
+                                      .causal = m->config.frame == FRAME_DECODER,
+                                      .blocks = m->config.layers};
     p->context = context;
     return p;
 }
@@ -148,7 +172,8 @@ layer claim_layer(struct claim *c, struct claim_pass *p, const char *path)
     return l;
 }
 
-void claim_backward(struct claim *c, struct claim_pass *p, int count, const tensor *y, const tensor *cotangent)
+void claim_backward(struct claim *c, struct claim_pass *p, int count, const tensor *y,
+                    const tensor *cotangent)
 {
     tape_backward_from(p->pass.t, count, y, cotangent);
     if (tape_error(p->pass.t))
@@ -164,13 +189,15 @@ tensor claim_gradient(struct claim *c, struct claim_pass *p, const char *entry)
         claim_true(c, false, "there is a parameter '%s'", entry);
         return TENSOR_NONE;
     }
-    return tape_parameter(p->pass.t, e->shape, (char *)p->pass.gradients + e->offset * m->kernels->element, NULL);
+    return tape_parameter(p->pass.t, e->shape,
+                          (char *)p->pass.gradients + e->offset * m->kernels->element, NULL);
 }
 
 tensor claim_trace(struct claim *c, struct claim_pass *p, const char *name)
 {
     for (size_t i = 0; i < p->pass.t->marks; i++)
-        if (p->pass.t->marked[i].kind == ASSAY_TRACE && strcmp(p->pass.t->marked[i].name, name) == 0)
+        if (p->pass.t->marked[i].kind == ASSAY_TRACE
+            && strcmp(p->pass.t->marked[i].name, name) == 0)
             return p->pass.t->marked[i].value;
     claim_true(c, false, "there is a trace '%s'", name);
     return TENSOR_NONE;
@@ -264,8 +291,8 @@ double claim_distance(struct claim *c, tensor a, tensor b, double *scale)
 
 bool claim_equal_bits(struct claim *c, const tape *t, tensor a, tensor b, const char *what)
 {
-    bool equal = a && b && elements_of(a) == elements_of(b) &&
-                 memcmp(a->data, b->data, elements_of(a) * t->kernels->element) == 0;
+    bool equal = a && b && elements_of(a) == elements_of(b)
+                 && memcmp(a->data, b->data, elements_of(a) * t->kernels->element) == 0;
     return claim_true(c, equal, "%s: equal bits", what);
 }
 
@@ -273,7 +300,8 @@ bool claim_close(struct claim *c, tensor a, tensor b, double units, double scale
 {
     double own_scale, distance = claim_distance(c, a, b, &own_scale);
     double unit = roundoff(c) * (scale > 0 ? scale : own_scale);
-    return claim_true(c, distance <= units * unit, "%s: differ by %.3g units of roundoff (bound %g)", what,
+    return claim_true(c, distance <= units * unit,
+                      "%s: differ by %.3g units of roundoff (bound %g)", what,
                       unit > 0 ? distance / unit : distance, units);
 }
 
@@ -281,7 +309,8 @@ bool claim_differs(struct claim *c, tensor a, tensor b, double units, const char
 {
     double scale, distance = claim_distance(c, a, b, &scale);
     double unit = roundoff(c) * scale;
-    return claim_true(c, isfinite(distance) && distance > units * unit, "%s: differ by %.3g units of roundoff (more than %g)", what,
+    return claim_true(c, isfinite(distance) && distance > units * unit,
+                      "%s: differ by %.3g units of roundoff (more than %g)", what,
                       unit > 0 ? distance / unit : distance, units);
 }
 

@@ -14,16 +14,29 @@ static const char *const frames[] = {"encoder", "decoder", "encoder_decoder", NU
 static const char *const inputs[] = {"ids", "values", NULL};
 static const char *const norms[] = {"layer", "rms", "none", NULL};
 static const char *const placements[] = {"pre", "post", NULL};
-static const char *const positions[] = {"none", "learned", "sinusoidal", "rotary", "alibi", "t5", NULL};
+static const char *const positions[] = {"none",  "learned", "sinusoidal", "rotary",
+                                        "alibi", "t5",      NULL};
 static const char *const activations[] = {"relu", "gelu", "gelu_tanh", "silu", NULL};
 static const char *const pools[] = {"cls", "mean", "first", NULL};
 static const char *const heads[] = {"classify", "language", "two_tower", NULL};
 static const char *const weights[] = {"xavier", "normal", "torch", "t5", NULL};
 
-#define CHOICE(field, meaning, choices) {#field, meaning, FIELD_CHOICE, offsetof(struct assay_config, field), choices}
-#define SIZE(field, meaning) {#field, meaning, FIELD_SIZE, offsetof(struct assay_config, field), NULL}
-#define BOOL(field, meaning) {#field, meaning, FIELD_BOOL, offsetof(struct assay_config, field), NULL}
-#define NUMBER(field, meaning) {#field, meaning, FIELD_NUMBER, offsetof(struct assay_config, field), NULL}
+#define CHOICE(field, meaning, choices) \
+    { \
+#field, meaning, FIELD_CHOICE, offsetof(struct assay_config, field), choices \
+    }
+#define SIZE(field, meaning) \
+    { \
+#field, meaning, FIELD_SIZE, offsetof(struct assay_config, field), NULL \
+    }
+#define BOOL(field, meaning) \
+    { \
+#field, meaning, FIELD_BOOL, offsetof(struct assay_config, field), NULL \
+    }
+#define NUMBER(field, meaning) \
+    { \
+#field, meaning, FIELD_NUMBER, offsetof(struct assay_config, field), NULL \
+    }
 
 const struct config_field config_fields[] = {
     CHOICE(preset, "reference model whose defaults are taken", presets),
@@ -58,7 +71,8 @@ const struct config_field config_fields[] = {
     BOOL(scale_embedding, "token embedding times sqrt(width)"),
     BOOL(tie_embedding, "the language head is the transposed embedding"),
     BOOL(pad_is_zero, "id 0 is padding and is masked"),
-    BOOL(cls_position, "the CLS token has a position: it is put in front before positions are added"),
+    BOOL(cls_position,
+         "the CLS token has a position: it is put in front before positions are added"),
     BOOL(rotary_interleaved, "rotary pairs are (2p, 2p+1), not (p, p + pairs)"),
     NUMBER(embed_deviation, "standard deviation of the embedding's initial values"),
     NUMBER(rotary_base, "base of the rotary and sinusoidal frequencies"),
@@ -80,13 +94,39 @@ const size_t config_field_count = sizeof config_fields / sizeof *config_fields;
 static void preset_defaults(struct assay_config *c, int preset)
 {
     *c = (struct assay_config){
-        .preset = preset, .frame = FRAME_ENCODER, .vocab = 17, .classes = 10, .length = 16, .width = 16, .heads = 2,
-        .hidden = 32, .layers = 2, .decoder_layers = 2, .norm = NORM_LAYER,
-        .placement = PLACE_PRE, .norm_gain = true, .norm_bias = true, .final_norm = true, .norm_eps = 1e-5,
-        .attention_bias = true, .output_bias = true, .scale_scores = true, .activation = ACTIVATION_GELU,
-        .ffn_bias = true, .position = POSITION_LEARNED, .embed_deviation = 0.02, .rotary_base = 10000, .buckets = 32,
-        .bucket_distance = 128, .pool = POOL_MEAN, .head = HEAD_CLASSIFY, .head_bias = true, .pad_is_zero = true, .cls_position = true,
-        .weights = WEIGHTS_NORMAL, .weight_deviation = 0.02,
+        .preset = preset,
+        .frame = FRAME_ENCODER,
+        .vocab = 17,
+        .classes = 10,
+        .length = 16,
+        .width = 16,
+        .heads = 2,
+        .hidden = 32,
+        .layers = 2,
+        .decoder_layers = 2,
+        .norm = NORM_LAYER,
+        .placement = PLACE_PRE,
+        .norm_gain = true,
+        .norm_bias = true,
+        .final_norm = true,
+        .norm_eps = 1e-5,
+        .attention_bias = true,
+        .output_bias = true,
+        .scale_scores = true,
+        .activation = ACTIVATION_GELU,
+        .ffn_bias = true,
+        .position = POSITION_LEARNED,
+        .embed_deviation = 0.02,
+        .rotary_base = 10000,
+        .buckets = 32,
+        .bucket_distance = 128,
+        .pool = POOL_MEAN,
+        .head = HEAD_CLASSIFY,
+        .head_bias = true,
+        .pad_is_zero = true,
+        .cls_position = true,
+        .weights = WEIGHTS_NORMAL,
+        .weight_deviation = 0.02,
     };
     switch (preset) {
     case PRESET_POST_LN:
@@ -157,7 +197,8 @@ static bool parse_number(const char *text, double *value)
     return *text && *end == '\0' && errno == 0 && isfinite(*value);
 }
 
-static int set_choice(const char *name, const char *const *choices, const char *text, double *value, char *error, size_t room)
+static int set_choice(const char *name, const char *const *choices, const char *text, double *value,
+                      char *error, size_t room)
 {
     int index = choice_index(choices, text);
     if (index < 0) {
@@ -170,7 +211,8 @@ static int set_choice(const char *name, const char *const *choices, const char *
     return 0;
 }
 
-static int set_field(struct assay_config *c, const struct config_field *f, const char *text, char *error, size_t room)
+static int set_field(struct assay_config *c, const struct config_field *f, const char *text,
+                     char *error, size_t room)
 {
     char *at = (char *)c + f->offset;
     double value;
@@ -188,8 +230,10 @@ static int set_field(struct assay_config *c, const struct config_field *f, const
         *(bool *)(void *)at = text[0] == '1';
         return 0;
     case FIELD_SIZE:
-        if (!parse_number(text, &value) || value < 0 || value > 1e9 || value != (double)(size_t)value) {
-            snprintf(error, room, "%s: expected a whole number from 0 to 1000000000; found '%s'", f->name, text);
+        if (!parse_number(text, &value) || value < 0 || value > 1e9
+            || value != (double)(size_t)value) {
+            snprintf(error, room, "%s: expected a whole number from 0 to 1000000000; found '%s'",
+                     f->name, text);
             return -1;
         }
         *(size_t *)(void *)at = (size_t)value;
@@ -204,8 +248,8 @@ static int set_field(struct assay_config *c, const struct config_field *f, const
     }
 }
 
-static int set_one(struct assay_config *c, const struct assay_variant *variant, const char *name, const char *text,
-                   char *error, size_t room)
+static int set_one(struct assay_config *c, const struct assay_variant *variant, const char *name,
+                   const char *text, char *error, size_t room)
 {
     int index;
     const struct variant_hyper *h = NULL;
@@ -222,8 +266,8 @@ static int set_one(struct assay_config *c, const struct assay_variant *variant, 
     }
     const struct config_field *f = field_find(name);
     if (!f) {
-        snprintf(error, room, "'%s' is neither a field of the model nor a hyper-parameter of %s", name,
-                 variant ? variant->id : "the reference");
+        snprintf(error, room, "'%s' is neither a field of the model nor a hyper-parameter of %s",
+                 name, variant ? variant->id : "the reference");
         return -1;
     }
     if (strcmp(name, "preset") == 0) {
@@ -239,7 +283,8 @@ static int set_one(struct assay_config *c, const struct assay_variant *variant, 
     return set_field(c, f, text, error, room);
 }
 
-static int set_all(struct assay_config *c, const struct assay_variant *variant, const char *overrides, char *error, size_t room)
+static int set_all(struct assay_config *c, const struct assay_variant *variant,
+                   const char *overrides, char *error, size_t room)
 {
     const char *at = overrides ? overrides : "";
     for (;;) {
@@ -249,7 +294,8 @@ static int set_all(struct assay_config *c, const struct assay_variant *variant, 
         size_t length = strcspn(at, " ,\t\n");
         char word[128];
         if (length >= sizeof word) {
-            snprintf(error, room, "expected name=value of at most 127 characters; found '%.40s...'", at);
+            snprintf(error, room, "expected name=value of at most 127 characters; found '%.40s...'",
+                     at);
             return -1;
         }
         memcpy(word, at, length);
@@ -266,7 +312,8 @@ static int set_all(struct assay_config *c, const struct assay_variant *variant, 
     }
 }
 
-int config_make(struct assay_config *c, const struct assay_variant *variant, const char *overrides, char *error, size_t room)
+int config_make(struct assay_config *c, const struct assay_variant *variant, const char *overrides,
+                char *error, size_t room)
 {
     preset_defaults(c, PRESET_PRE_LN);
     for (int i = 0; variant && variant->hypers && variant->hypers[i].name; i++)
@@ -277,7 +324,10 @@ int config_make(struct assay_config *c, const struct assay_variant *variant, con
         c->key_heads = c->heads;
     if (!c->head_width && c->heads) {
         if (c->width % c->heads) {
-            snprintf(error, room, "width: expected a multiple of heads unless head_width is given; found %zu and %zu", c->width, c->heads);
+            snprintf(
+                error, room,
+                "width: expected a multiple of heads unless head_width is given; found %zu and %zu",
+                c->width, c->heads);
             return -1;
         }
         c->head_width = c->width / c->heads;
@@ -287,49 +337,66 @@ int config_make(struct assay_config *c, const struct assay_variant *variant, con
 
 static bool one_value(const struct assay_config *c, char *error, size_t room)
 {
-#define EXPECT(condition, ...)                  \
-    do {                                        \
-        if (!(condition)) {                     \
+#define EXPECT(condition, ...) \
+    do { \
+        if (!(condition)) { \
             snprintf(error, room, __VA_ARGS__); \
-            return false;                       \
-        }                                       \
+            return false; \
+        } \
     } while (0)
-    EXPECT(c->vocab >= 1 && c->vocab <= 1 << 24, "vocab: expected 1 to 16777216; found %zu", c->vocab);
-    EXPECT(c->inputs == INPUTS_IDS || (c->values >= 1 && c->frame == FRAME_ENCODER && c->head == HEAD_CLASSIFY),
-           "inputs: expected values of at least 1, frame=encoder and head=classify with inputs=values");
+    EXPECT(c->vocab >= 1 && c->vocab <= 1 << 24, "vocab: expected 1 to 16777216; found %zu",
+           c->vocab);
+    EXPECT(c->inputs == INPUTS_IDS
+               || (c->values >= 1 && c->frame == FRAME_ENCODER && c->head == HEAD_CLASSIFY),
+           "inputs: expected values of at least 1, frame=encoder and head=classify with "
+           "inputs=values");
     EXPECT(c->classes >= 1, "classes: expected at least 1; found 0");
-    EXPECT(c->length >= 1 && c->length <= 1 << 20, "length: expected 1 to 1048576; found %zu", c->length);
+    EXPECT(c->length >= 1 && c->length <= 1 << 20, "length: expected 1 to 1048576; found %zu",
+           c->length);
     EXPECT(c->width >= 1 && c->width <= 1 << 16, "width: expected 1 to 65536; found %zu", c->width);
-    EXPECT(c->heads >= 1 && c->head_width >= 1, "heads and head_width: expected at least 1; found %zu and %zu", c->heads, c->head_width);
-    EXPECT(c->key_heads >= 1 && c->heads % c->key_heads == 0, "key_heads: expected a divisor of heads; found %zu and %zu", c->key_heads, c->heads);
+    EXPECT(c->heads >= 1 && c->head_width >= 1,
+           "heads and head_width: expected at least 1; found %zu and %zu", c->heads, c->head_width);
+    EXPECT(c->key_heads >= 1 && c->heads % c->key_heads == 0,
+           "key_heads: expected a divisor of heads; found %zu and %zu", c->key_heads, c->heads);
     EXPECT(c->hidden >= 1, "hidden: expected at least 1; found 0");
     EXPECT(c->norm_eps > 0, "norm_eps: expected a positive number; found %g", c->norm_eps);
-    EXPECT(c->embed_deviation >= 0 && c->weight_deviation >= 0, "embed_deviation and weight_deviation: expected at least 0; found %g and %g",
+    EXPECT(c->embed_deviation >= 0 && c->weight_deviation >= 0,
+           "embed_deviation and weight_deviation: expected at least 0; found %g and %g",
            c->embed_deviation, c->weight_deviation);
     EXPECT(c->rotary_base > 1, "rotary_base: expected more than 1; found %g", c->rotary_base);
-    EXPECT(c->dropout >= 0 && c->dropout < 1, "dropout: expected 0 <= rate < 1; found %g", c->dropout);
-    EXPECT(c->attention_dropout >= 0 && c->attention_dropout < 1, "attention_dropout: expected 0 <= rate < 1; found %g", c->attention_dropout);
-    EXPECT(c->rotary_width <= c->head_width && c->rotary_width % 2 == 0, "rotary_width: expected an even number up to head_width %zu; found %zu",
-           c->head_width, c->rotary_width);
-    EXPECT(c->position != POSITION_ROTARY || c->rotary_width || c->head_width % 2 == 0, "head_width: expected an even number with rotary positions; found %zu",
-           c->head_width);
+    EXPECT(c->dropout >= 0 && c->dropout < 1, "dropout: expected 0 <= rate < 1; found %g",
+           c->dropout);
+    EXPECT(c->attention_dropout >= 0 && c->attention_dropout < 1,
+           "attention_dropout: expected 0 <= rate < 1; found %g", c->attention_dropout);
+    EXPECT(c->rotary_width <= c->head_width && c->rotary_width % 2 == 0,
+           "rotary_width: expected an even number up to head_width %zu; found %zu", c->head_width,
+           c->rotary_width);
+    EXPECT(c->position != POSITION_ROTARY || c->rotary_width || c->head_width % 2 == 0,
+           "head_width: expected an even number with rotary positions; found %zu", c->head_width);
     EXPECT(c->buckets >= 4 && c->buckets % 2 == 0 && c->bucket_distance > c->buckets / 2,
-           "buckets: expected an even number of at least 4 and bucket_distance above its half; found %zu and %zu", c->buckets, c->bucket_distance);
-    EXPECT(c->frame == FRAME_ENCODER || c->head == HEAD_LANGUAGE || c->frame == FRAME_DECODER, "head: expected language with frame=encoder_decoder");
-    EXPECT(!c->tie_embedding || c->head == HEAD_LANGUAGE, "tie_embedding: expected 0 unless head=language");
-    EXPECT(!c->attention_dropout || c->explicit_attention, "attention_dropout: expected explicit_attention=1 beside it");
+           "buckets: expected an even number of at least 4 and bucket_distance above its half; "
+           "found %zu and %zu",
+           c->buckets, c->bucket_distance);
+    EXPECT(c->frame == FRAME_ENCODER || c->head == HEAD_LANGUAGE || c->frame == FRAME_DECODER,
+           "head: expected language with frame=encoder_decoder");
+    EXPECT(!c->tie_embedding || c->head == HEAD_LANGUAGE,
+           "tie_embedding: expected 0 unless head=language");
+    EXPECT(!c->attention_dropout || c->explicit_attention,
+           "attention_dropout: expected explicit_attention=1 beside it");
     return true;
 #undef EXPECT
 }
 
-int config_check(const struct assay_config *c, const struct assay_variant *variant, char *error, size_t room)
+int config_check(const struct assay_config *c, const struct assay_variant *variant, char *error,
+                 size_t room)
 {
     if (!one_value(c, error, room))
         return -1;
     for (int i = 0; variant && variant->hypers && variant->hypers[i].name; i++) {
         const struct variant_hyper *h = &variant->hypers[i];
         if (h->legal && !h->legal(c->hyper[i])) {
-            snprintf(error, room, "%s: %s: expected %s; found %g", variant->id, h->name, h->legal_text, c->hyper[i]);
+            snprintf(error, room, "%s: %s: expected %s; found %g", variant->id, h->name,
+                     h->legal_text, c->hyper[i]);
             return -1;
         }
     }
@@ -341,7 +408,8 @@ int config_check(const struct assay_config *c, const struct assay_variant *varia
     return 0;
 }
 
-void config_text(const struct assay_config *c, const struct config_field *f, char *text, size_t room)
+void config_text(const struct assay_config *c, const struct config_field *f, char *text,
+                 size_t room)
 {
     const void *at = (const char *)c + f->offset;
     switch (f->type) {
@@ -360,7 +428,19 @@ void config_text(const struct assay_config *c, const struct config_field *f, cha
     }
 }
 
-bool at_least_one(double x) { return x >= 1 && x <= 1e9 && x == (double)(long)x; }
-bool positive(double x) { return x > 0; }
-bool not_negative(double x) { return x >= 0; }
-bool is_choice(double x) { return x >= 0; }
+bool at_least_one(double x)
+{
+    return x >= 1 && x <= 1e9 && x == (double)(long)x;
+}
+bool positive(double x)
+{
+    return x > 0;
+}
+bool not_negative(double x)
+{
+    return x >= 0;
+}
+bool is_choice(double x)
+{
+    return x >= 0;
+}

@@ -11,7 +11,7 @@ enum { HELD_MAX = 256 };
 struct held {
     char name[ASSAY_NAME_MAX];
     struct assay_shape shape;
-    bool grows;                       /* a cache: axis 1 is the capacity */
+    bool grows; /* a cache: axis 1 is the capacity */
     void *data;
 };
 
@@ -39,8 +39,18 @@ void decode_close(struct assay_decode *d)
     free(d);
 }
 
-size_t decode_position(const struct assay_decode *d) { return d->position; }
-void decode_advance(struct assay_decode *d, size_t tokens) { d->position += tokens; }
+size_t decode_position(const struct assay_decode *d)
+{
+    return d->position;
+}
+size_t decode_capacity(const struct assay_decode *d)
+{
+    return d->capacity;
+}
+void decode_advance(struct assay_decode *d, size_t tokens)
+{
+    d->position += tokens;
+}
 
 /* Of a cache only what is filled counts. */
 size_t decode_bytes(const struct assay_decode *d)
@@ -83,7 +93,8 @@ static void append(struct assay_decode *d, struct held *h, tensor x)
     size_t row = elements_of(x) / (dim_of(x, 0) * dim_of(x, 1)) * d->kernels->element;
     size_t tokens = dim_of(x, 1);
     for (size_t b = 0; b < dim_of(x, 0); b++)
-        memcpy((char *)h->data + (b * d->capacity + d->position) * row, (char *)x->data + b * tokens * row, tokens * row);
+        memcpy((char *)h->data + (b * d->capacity + d->position) * row,
+               (char *)x->data + b * tokens * row, tokens * row);
 }
 
 tensor cached(layer *l, const char *name, tensor x)
@@ -93,7 +104,8 @@ tensor cached(layer *l, const char *name, tensor x)
         return x;
     struct assay_shape shape = x->shape;
     if (d->position + dim_of(x, 1) > d->capacity) {
-        layer_fail(l, "cached", "expected at most %zu tokens, got token %zu", d->capacity, d->position + dim_of(x, 1));
+        layer_fail(l, "cached", "expected at most %zu tokens, got token %zu", d->capacity,
+                   d->position + dim_of(x, 1));
         return TENSOR_NONE;
     }
     shape.dim[1] = d->capacity;

@@ -9,7 +9,9 @@ tensor run_stack(layer *l, const char *path, tensor x)
 {
     size_t mark = path[0] ? layer_enter(l, "%s", path) : strlen(l->path);
     struct assay_context *c = l->context;
-    stream_put(l, "position_bias", x ? position_bias(l, dim_of(x, 1), c->decode ? c->first + dim_of(x, 1) : dim_of(x, 1)) : TENSOR_NONE);
+    /* While decoding, a column for all that the cache has room for: attention takes those that are filled. */
+    size_t n = dim_of(x, 1), keys = c->decode ? decode_capacity(c->decode) : n;
+    stream_put(l, "position_bias", x ? position_bias(l, n, keys) : TENSOR_NONE);
     trace(l, "embed", x);
     x = l->model->slot.stack(l, x);
     if (config_of(l)->final_norm)
@@ -56,7 +58,9 @@ static tensor two_towers(layer *l)
         return TENSOR_NONE;
     if (!config_of(l)->nli)
         return apply_head(l, concat(l->t, 1, 2, (tensor[]){one, two}));
-    return apply_head(l, concat(l->t, 1, 4, (tensor[]){one, two, multiply(l->t, one, two), subtract(l->t, one, two)}));
+    return apply_head(
+        l, concat(l->t, 1, 4,
+                  (tensor[]){one, two, multiply(l->t, one, two), subtract(l->t, one, two)}));
 }
 
 /* The encoder always runs in its parallel form; while decoding, once: its output is kept as state. */
@@ -69,7 +73,9 @@ static tensor encoder_memory(layer *l)
     if (decode && first > 0) {
         tensor ids = input(l, "ids");
         c->valid = config_of(l)->pad_is_zero ? validity(l, ids) : TENSOR_NONE;
-        return ids ? carried(l, "memory", SHAPE(dim_of(ids, 0), dim_of(ids, 1), config_of(l)->width)) : TENSOR_NONE;
+        return ids ? carried(l, "memory",
+                             SHAPE(dim_of(ids, 0), dim_of(ids, 1), config_of(l)->width))
+                   : TENSOR_NONE;
     }
     c->decode = NULL;
     c->first = 0;
@@ -99,17 +105,24 @@ tensor model_forward(struct assay_pass *p)
 {
     const struct assay_config *config = &p->model->config;
     struct assay_context context = {
-        .pass = p, .batch = p->batch, .train = p->train, .progress = p->progress, .decode = p->decode,
-        .causal = config->frame == FRAME_DECODER, .first = p->decode ? decode_position(p->decode) : 0,
+        .pass = p,
+        .batch = p->batch,
+        .train = p->train,
+        .progress = p->progress,
+        .decode = p->decode,
+        .causal = config->frame == FRAME_DECODER,
+        .first = p->decode ? decode_position(p->decode) : 0,
     };
     layer l = {.model = p->model, .t = p->t, .context = &context};
     p->emissions = 0;
+    say_where(&l);
     if (config->head == HEAD_TWO_TOWER)
         return two_towers(&l);
     tensor x = config->frame == FRAME_ENCODER_DECODER ? encoder_decoder(&l) : encode(&l, "ids", "");
     if (config->tie_embedding && x) {
         size_t mark = layer_enter(&l, "embed");
-        context.embedding = param(&l, "token", SHAPE(config->vocab, config->width), init_normal(config->embed_deviation));
+        context.embedding = param(&l, "token", SHAPE(config->vocab, config->width),
+                                  init_normal(config->embed_deviation));
         layer_leave(&l, mark);
     }
     x = apply_head(&l, x);
@@ -126,7 +139,9 @@ tensor model_loss(struct assay_pass *p, tensor *logits)
     tensor y = model_forward(p);
     if (logits)
         *logits = y;
-    layer l = {.model = p->model, .t = p->t, .context = &(struct assay_context){.pass = p, .batch = p->batch}};
+    layer l = {.model = p->model,
+               .t = p->t,
+               .context = &(struct assay_context){.pass = p, .batch = p->batch}};
     const char *name = p->model->config.head == HEAD_LANGUAGE ? "target" : "label";
     return y ? cross_entropy(p->t, y, input(&l, name), IGNORED, p->denominator) : TENSOR_NONE;
 }

@@ -11,10 +11,18 @@
 /* The standard deviation of a unit normal truncated at 2, by which the truncated rules divide. */
 static const double truncated_deviation = 0.87962566103423978;
 
-static double rounded(double x) { return assay_scalar(ASSAY_F32, x); }
-static double times(double a, double b) { return assay_scalar_mul(ASSAY_F32, a, b); }
+static double rounded(double x)
+{
+    return assay_scalar(ASSAY_F32, x);
+}
+static double times(double a, double b)
+{
+    return assay_scalar_mul(ASSAY_F32, a, b);
+}
 
-struct fans { double in, out; };
+struct fans {
+    double in, out;
+};
 
 /* Of a weight [.., in, out]: every axis but the last feeds one output. */
 static struct fans fans_of(const struct assay_entry *e)
@@ -43,7 +51,8 @@ static void draw_values(const struct assay_entry *e, struct assay_rng *rng, doub
     double a = rounded(init->a), b = rounded(init->b);
     double xavier = times(a, root_of_ratio(6, fans.in + fans.out));
     double xavier_deviation = times(a, root_of_ratio(2, fans.in + fans.out));
-    double lecun = assay_scalar_div(ASSAY_F32, root_of_ratio(1, fans.in), rounded(truncated_deviation));
+    double lecun =
+        assay_scalar_div(ASSAY_F32, root_of_ratio(1, fans.in), rounded(truncated_deviation));
     double kaiming = times(a, root_of_ratio(6, fans.in)), torch = root_of_ratio(1, fans.in);
     for (size_t i = 0; i < e->elements; i++)
         switch (init->rule) {
@@ -54,7 +63,9 @@ static void draw_values(const struct assay_entry *e, struct assay_rng *rng, doub
             value[i] = times(a, (double)assay_rng_truncated_normal(rng, (float)b));
             break;
         case INIT_UNIFORM:
-            value[i] = assay_scalar_add(ASSAY_F32, a, times(assay_scalar_sub(ASSAY_F32, b, a), (double)assay_rng_uniform(rng)));
+            value[i] = assay_scalar_add(
+                ASSAY_F32, a,
+                times(assay_scalar_sub(ASSAY_F32, b, a), (double)assay_rng_uniform(rng)));
             break;
         case INIT_XAVIER_UNIFORM:
             value[i] = symmetric(rng, xavier);

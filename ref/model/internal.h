@@ -11,6 +11,8 @@ const struct assay_entry *registry_add(struct assay_model *m, enum assay_kind ki
                                        struct assay_shape shape, struct assay_init init);
 void slots_override(struct assay_slots *slot, const struct assay_variant *variant);
 
+/* Puts the variant and the layer's path in front of the tape's messages. */
+void say_where(layer *l);
 /* Reports under the layer's path, as the tape's error. */
 void layer_fail(layer *l, const char *what, const char *format, ...) __attribute__((format(printf, 3, 4)));
 

@@ -7,6 +7,13 @@
 
 #include "ref/model/internal.h"
 
+void say_where(layer *l)
+{
+    snprintf(l->t->where, sizeof l->t->where, "%s%s%s",
+             l->model->variant ? l->model->variant->id : "reference", l->path[0] ? ": " : "",
+             l->path);
+}
+
 size_t layer_enter(layer *l, const char *format, ...)
 {
     size_t mark = strlen(l->path);
@@ -20,14 +27,14 @@ size_t layer_enter(layer *l, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(end, room, format, arguments);
     va_end(arguments);
-    snprintf(l->t->where, sizeof l->t->where, "%s: %s", l->model->variant ? l->model->variant->id : "reference", l->path);
+    say_where(l);
     return mark;
 }
 
 void layer_leave(layer *l, size_t mark)
 {
     l->path[mark] = '\0';
-    snprintf(l->t->where, sizeof l->t->where, "%s: %s", l->model->variant ? l->model->variant->id : "reference", l->path);
+    say_where(l);
 }
 
 void layer_fail(layer *l, const char *what, const char *format, ...)
@@ -40,13 +47,21 @@ void layer_fail(layer *l, const char *what, const char *format, ...)
     tape_fail(l->t, what, "%s", message);
 }
 
-const struct assay_config *config_of(const layer *l) { return &l->model->config; }
-enum assay_profile profile_of(const layer *l) { return l->model->kernels->profile; }
+const struct assay_config *config_of(const layer *l)
+{
+    return &l->model->config;
+}
+enum assay_profile profile_of(const layer *l)
+{
+    return l->model->kernels->profile;
+}
 
 double hyper(const layer *l, const char *name)
 {
     int index;
-    return l->model->variant && variant_by_hyper(l->model->variant, name, &index) ? l->model->config.hyper[index] : (double)NAN;
+    return l->model->variant && variant_by_hyper(l->model->variant, name, &index)
+               ? l->model->config.hyper[index]
+               : (double)NAN;
 }
 
 size_t hyper_n(const layer *l, const char *name)
@@ -72,17 +87,19 @@ static bool full_name(const layer *l, const char *name, char full[ASSAY_NAME_MAX
 
 static bool same_init(const struct assay_init *a, const struct assay_init *b)
 {
-    return a->rule == b->rule && a->a == b->a && a->b == b->b && a->fan_in == b->fan_in && a->table == b->table;
+    return a->rule == b->rule && a->a == b->a && a->b == b->b && a->fan_in == b->fan_in
+           && a->table == b->table;
 }
 
-static const struct assay_entry *entry_for(layer *l, enum assay_kind kind, const char *name, struct assay_shape shape,
-                                           struct assay_init init)
+static const struct assay_entry *entry_for(layer *l, enum assay_kind kind, const char *name,
+                                           struct assay_shape shape, struct assay_init init)
 {
     char full[ASSAY_NAME_MAX], expected[96], found[96];
     if (tape_error(l->t))
         return NULL;
     if (!full_name(l, name, full)) {
-        layer_fail(l, "param", "the name '%s' is longer than %d characters", name, ASSAY_NAME_MAX - 1);
+        layer_fail(l, "param", "the name '%s' is longer than %d characters", name,
+                   ASSAY_NAME_MAX - 1);
         return NULL;
     }
     const struct assay_entry *e = model_find(l->model, full);
@@ -91,7 +108,8 @@ static const struct assay_entry *entry_for(layer *l, enum assay_kind kind, const
     else if (!e)
         layer_fail(l, "param", "'%s' is used but was not declared by the first walk", full);
     else if (e->kind != kind || !shape_equal(e->shape, shape))
-        layer_fail(l, "param", "'%s' is declared as %s and used as %s", full, shape_text(e->shape, expected), shape_text(shape, found));
+        layer_fail(l, "param", "'%s' is declared as %s and used as %s", full,
+                   shape_text(e->shape, expected), shape_text(shape, found));
     else if (!same_init(&e->init, &init))
         layer_fail(l, "param", "'%s' is used with two different initialisers", full);
     else
@@ -106,7 +124,8 @@ tensor param(layer *l, const char *name, struct assay_shape shape, struct assay_
         return TENSOR_NONE;
     const struct assay_pass *pass = l->context->pass;
     bool trained = pass->gradients && (!pass->trainable || pass->trainable[e - l->model->entry]);
-    void *gradient = trained ? (char *)pass->gradients + e->offset * l->model->kernels->element : NULL;
+    void *gradient =
+        trained ? (char *)pass->gradients + e->offset * l->model->kernels->element : NULL;
     return tape_parameter(l->t, shape, entry_data(l->model, e), gradient);
 }
 
@@ -134,7 +153,8 @@ void buffer_emit(layer *l, const char *name, tensor value, double keep)
     else if (pass->emissions == pass->emission_room)
         layer_fail(l, "buffer_emit", "more than %d updates in one pass", pass->emission_room);
     else
-        pass->emission[pass->emissions++] = (struct assay_emission){(size_t)(e - l->model->entry), keep, value};
+        pass->emission[pass->emissions++] =
+            (struct assay_emission){(size_t)(e - l->model->entry), keep, value};
 }
 
 static const struct assay_input *find_input(const layer *l, const char *name)
@@ -146,7 +166,10 @@ static const struct assay_input *find_input(const layer *l, const char *name)
     return NULL;
 }
 
-bool has_input(const layer *l, const char *name) { return find_input(l, name) != NULL; }
+bool has_input(const layer *l, const char *name)
+{
+    return find_input(l, name) != NULL;
+}
 
 tensor input(layer *l, const char *name)
 {
@@ -155,13 +178,16 @@ tensor input(layer *l, const char *name)
         layer_fail(l, "input", "the batch has no input '%s'", name);
         return TENSOR_NONE;
     }
-    return in->type == ASSAY_I32 ? tape_input_i32(l->t, in->shape, in->data) : tape_input_f32(l->t, in->shape, in->data);
+    return in->type == ASSAY_I32 ? tape_input_i32(l->t, in->shape, in->data)
+                                 : tape_input_f32(l->t, in->shape, in->data);
 }
 
 void trace(layer *l, const char *name, tensor x)
 {
     if (x)
-        tape_mark(l->t, ASSAY_TRACE, tape_string(l->t, "%s%s%s", l->path, l->path[0] ? "." : "", name), x, (double)INFINITY);
+        tape_mark(l->t, ASSAY_TRACE,
+                  tape_string(l->t, "%s%s%s", l->path, l->path[0] ? "." : "", name), x,
+                  (double)INFINITY);
 }
 
 void stream_put(layer *l, const char *name, tensor x)

@@ -4,12 +4,14 @@
 
 tensor split_heads(layer *l, tensor x, size_t heads)
 {
-    return x ? reshape(l->t, x, SHAPE(dim_of(x, 0), dim_of(x, 1), heads, width_of(x) / heads)) : TENSOR_NONE;
+    return x ? reshape(l->t, x, SHAPE(dim_of(x, 0), dim_of(x, 1), heads, width_of(x) / heads))
+             : TENSOR_NONE;
 }
 
 tensor merge_heads(layer *l, tensor x)
 {
-    return x ? reshape(l->t, x, SHAPE(dim_of(x, 0), dim_of(x, 1), dim_of(x, 2) * dim_of(x, 3))) : TENSOR_NONE;
+    return x ? reshape(l->t, x, SHAPE(dim_of(x, 0), dim_of(x, 1), dim_of(x, 2) * dim_of(x, 3)))
+             : TENSOR_NONE;
 }
 
 static tensor rotated(layer *l, tensor x)
@@ -17,7 +19,8 @@ static tensor rotated(layer *l, tensor x)
     const struct assay_config *c = config_of(l);
     if (!x || c->position != POSITION_ROTARY)
         return x;
-    struct rotation r = rotary_tables(l, dim_of(x, 1), c->rotary_width ? c->rotary_width : c->head_width);
+    struct rotation r =
+        rotary_tables(l, dim_of(x, 1), c->rotary_width ? c->rotary_width : c->head_width);
     return rotate(l->t, x, r.cosine, r.sine, c->rotary_interleaved);
 }
 
@@ -27,9 +30,14 @@ struct heads project_heads(layer *l, tensor x, tensor memory)
     const struct assay_config *c = config_of(l);
     tensor source = memory ? memory : x;
     struct heads h = {
-        split_heads(l, apply_linear(l, "query", x, c->heads * c->head_width, c->attention_bias), c->heads),
-        split_heads(l, apply_linear(l, "key", source, c->key_heads * c->head_width, c->attention_bias), c->key_heads),
-        split_heads(l, apply_linear(l, "value", source, c->key_heads * c->head_width, c->attention_bias), c->key_heads),
+        split_heads(l, apply_linear(l, "query", x, c->heads * c->head_width, c->attention_bias),
+                    c->heads),
+        split_heads(l,
+                    apply_linear(l, "key", source, c->key_heads * c->head_width, c->attention_bias),
+                    c->key_heads),
+        split_heads(
+            l, apply_linear(l, "value", source, c->key_heads * c->head_width, c->attention_bias),
+            c->key_heads),
     };
     if (memory)
         return h;
@@ -66,5 +74,6 @@ tensor reference_mixer(layer *l, tensor x, tensor memory)
     struct heads h = project_heads(l, x, memory);
     struct attention_options o = attention_defaults(l, h.key, memory);
     tensor y = attention(l->t, h.query, h.key, h.value, &o);
-    return apply_linear(l, "output", merge_heads(l, y), config_of(l)->width, config_of(l)->output_bias);
+    return apply_linear(l, "output", merge_heads(l, y), config_of(l)->width,
+                        config_of(l)->output_bias);
 }

@@ -13,7 +13,9 @@ static const double meets_f64 = 1e-9;
 /* binary32: F of the verdict's rule, in units of roundoff. */
 static const double floor_units = 8;
 
-struct matrix { size_t rows, columns; };
+struct matrix {
+    size_t rows, columns;
+};
 
 /* Their tensor as a matrix after taking `index` of the stack: the last axis against the rest. */
 static struct matrix matrix_of(struct assay_shape shape, bool stacked)
@@ -28,7 +30,8 @@ static struct matrix matrix_of(struct assay_shape shape, bool stacked)
 
 /* The viewed numbers, allocated; their count in *elements, the largest magnitude of the whole tensor in *scale. NULL
  * (reported) if the view does not fit. */
-static double *viewed(struct claim *c, const char *name, struct outside_view view, size_t *elements, double *scale)
+static double *viewed(struct claim *c, const char *name, struct outside_view view, size_t *elements,
+                      double *scale)
 {
     struct assay_shape shape;
     const double *theirs = c->outside ? c->outside(c->archive, name, &shape) : NULL;
@@ -40,7 +43,8 @@ static double *viewed(struct claim *c, const char *name, struct outside_view vie
     struct matrix m = matrix_of(shape, stacked);
     size_t count = view.count ? view.count : m.rows;
     if ((stacked && (size_t)view.index >= shape.dim[0]) || view.from + count > m.rows) {
-        claim_true(c, false, "'%s' has element %ld and rows %zu to %zu", name, view.index, view.from, view.from + count);
+        claim_true(c, false, "'%s' has element %ld and rows %zu to %zu", name, view.index,
+                   view.from, view.from + count);
         return NULL;
     }
     *scale = 0;
@@ -55,7 +59,8 @@ static double *viewed(struct claim *c, const char *name, struct outside_view vie
     return value;
 }
 
-tensor outside_tensor(struct claim *c, tape *t, const char *name, struct outside_view view, struct assay_shape shape)
+tensor outside_tensor(struct claim *c, tape *t, const char *name, struct outside_view view,
+                      struct assay_shape shape)
 {
     size_t elements;
     double scale, *value = viewed(c, name, view, &elements, &scale);
@@ -63,12 +68,14 @@ tensor outside_tensor(struct claim *c, tape *t, const char *name, struct outside
     if (value && elements == shape_elements(shape))
         x = tape_variable_f64(t, shape, value);
     else if (value)
-        claim_true(c, false, "'%s' has %zu elements, found %zu", name, shape_elements(shape), elements);
+        claim_true(c, false, "'%s' has %zu elements, found %zu", name, shape_elements(shape),
+                   elements);
     free(value);
     return x;
 }
 
-void outside_load(struct claim *c, struct assay_model *m, const char *entry, const char *name, struct outside_view view)
+void outside_load(struct claim *c, struct assay_model *m, const char *entry, const char *name,
+                  struct outside_view view)
 {
     const struct assay_entry *e = m ? model_find(m, entry) : NULL;
     size_t elements;
@@ -76,7 +83,8 @@ void outside_load(struct claim *c, struct assay_model *m, const char *entry, con
     if (!e)
         claim_true(c, false, "the model has '%s'", entry);
     else if (value && elements != e->elements)
-        claim_true(c, false, "'%s' has the %zu elements of '%s', found %zu", name, e->elements, entry, elements);
+        claim_true(c, false, "'%s' has the %zu elements of '%s', found %zu", name, e->elements,
+                   entry, elements);
     else if (value)
         model_write_f64(m, e, value);
     free(value);
@@ -95,15 +103,18 @@ const int32_t *outside_ids(struct claim *c, const char *name, struct assay_shape
     return ids;
 }
 
-void outside_meets(struct claim *c, tensor ours, const char *name, const char *name32, struct outside_view view)
+void outside_meets(struct claim *c, tensor ours, const char *name, const char *name32,
+                   struct outside_view view)
 {
     size_t elements, elements32;
     double scale, scale32;
-    double *truth = viewed(c, name, view, &elements, &scale), *theirs = name32 ? viewed(c, name32, view, &elements32, &scale32) : NULL;
+    double *truth = viewed(c, name, view, &elements, &scale),
+           *theirs = name32 ? viewed(c, name32, view, &elements32, &scale32) : NULL;
     double *value = ours ? malloc((elements_of(ours) + 1) * sizeof *value) : NULL;
     if (!truth || !value || elements != elements_of(ours) || (theirs && elements32 != elements)) {
         if (truth)
-            claim_true(c, false, "'%s' has %zu elements, ours %zu", name, elements, ours ? elements_of(ours) : 0);
+            claim_true(c, false, "'%s' has %zu elements, ours %zu", name, elements,
+                       ours ? elements_of(ours) : 0);
     } else {
         double error = 0, error32 = 0;
         c->kernels->to_f64(elements, ours->data, value);
@@ -113,9 +124,11 @@ void outside_meets(struct claim *c, tensor ours, const char *name, const char *n
             error32 = theirs ? fmax(error32, fabs(theirs[i] - truth[i])) : 0;
         }
         double unit = (double)FLT_EPSILON / 2;
-        double bound = c->kernels->profile == ASSAY_F64 ? meets_f64 * scale : fmax(2 * error32, floor_units * unit * scale);
-        claim_true(c, error <= bound && isfinite(scale), "meets %s: %.2g of scale (bound %.2g)", name,
-                   scale > 0 ? error / scale : error, scale > 0 ? bound / scale : bound);
+        double bound = c->kernels->profile == ASSAY_F64
+                           ? meets_f64 * scale
+                           : fmax(2 * error32, floor_units * unit * scale);
+        claim_true(c, error <= bound && isfinite(scale), "meets %s: %.2g of scale (bound %.2g)",
+                   name, scale > 0 ? error / scale : error, scale > 0 ? bound / scale : bound);
     }
     free(truth);
     free(theirs);

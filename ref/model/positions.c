@@ -19,7 +19,8 @@ static void sinusoids(struct assay_shape shape, double base, double *value)
 
 tensor sinusoid_table(layer *l, size_t rows, size_t width)
 {
-    return buffer(l, "sinusoid", SHAPE(rows, width), init_table(sinusoids, config_of(l)->rotary_base));
+    return buffer(l, "sinusoid", SHAPE(rows, width),
+                  init_table(sinusoids, config_of(l)->rotary_base));
 }
 
 /* Adds a table's rows first .. first + n - 1 to x: [b, n, d]. */
@@ -36,7 +37,8 @@ tensor reference_position(layer *l, tensor x)
     size_t rows = c->length + (c->pool == POOL_CLS && c->cls_position && c->head != HEAD_LANGUAGE);
     switch (c->position) {
     case POSITION_LEARNED:
-        return add_rows(l, x, param(l, "positions", SHAPE(rows, width_of(x)), init_normal(c->embed_deviation)));
+        return add_rows(
+            l, x, param(l, "positions", SHAPE(rows, width_of(x)), init_normal(c->embed_deviation)));
     case POSITION_SINUSOIDAL:
         return add_rows(l, x, sinusoid_table(l, rows, width_of(x)));
     default:
@@ -52,7 +54,8 @@ struct rotation rotary_tables(layer *l, size_t n, size_t width)
         return (struct rotation){kept, stream_get(l, "rotary.sine")};
     enum assay_profile p = profile_of(l);
     size_t pairs = width / 2;
-    double *cosine = tape_allocate(l->t, (n * pairs + 1) * sizeof *cosine), *sine = tape_allocate(l->t, (n * pairs + 1) * sizeof *sine);
+    double *cosine = tape_allocate(l->t, (n * pairs + 1) * sizeof *cosine),
+           *sine = tape_allocate(l->t, (n * pairs + 1) * sizeof *sine);
     if (!cosine || !sine)
         return (struct rotation){TENSOR_NONE, TENSOR_NONE};
     double log_base = assay_scalar_log(p, assay_scalar(p, config_of(l)->rotary_base));
@@ -65,7 +68,8 @@ struct rotation rotary_tables(layer *l, size_t n, size_t width)
             sine[i * pairs + k] = assay_scalar_sin(p, angle);
         }
     }
-    struct rotation r = {tape_input_f64(l->t, SHAPE(n, pairs), cosine), tape_input_f64(l->t, SHAPE(n, pairs), sine)};
+    struct rotation r = {tape_input_f64(l->t, SHAPE(n, pairs), cosine),
+                         tape_input_f64(l->t, SHAPE(n, pairs), sine)};
     stream_put(l, "rotary.cosine", r.cosine);
     stream_put(l, "rotary.sine", r.sine);
     return r;
@@ -78,8 +82,9 @@ static double alibi_slope(enum assay_profile p, size_t head, size_t heads)
     size_t power = 1;
     while (2 * power <= heads)
         power *= 2;
-    size_t count = head < power ? power : 2 * power, exponent = head < power ? head + 1 : 2 * (head - power) + 1;
-    double ratio = 0.00390625, slope = 1;      /* 2^-8 */
+    size_t count = head < power ? power : 2 * power,
+           exponent = head < power ? head + 1 : 2 * (head - power) + 1;
+    double ratio = 0.00390625, slope = 1; /* 2^-8 */
     for (; count > 1; count /= 2)
         ratio = assay_scalar_sqrt(p, ratio);
     for (; exponent; exponent--)
@@ -105,7 +110,8 @@ static tensor alibi_bias(layer *l, size_t queries, size_t keys)
 
 /* Raffel et al. 2020, and its released code: near distances have a bucket each, far ones share them logarithmically (in
  * binary32, truncated). Bidirectional: half of the buckets are for keys that come later. */
-static int32_t t5_bucket(long key, long query, bool bidirectional, size_t buckets, size_t distance_max)
+static int32_t t5_bucket(long key, long query, bool bidirectional, size_t buckets,
+                         size_t distance_max)
 {
     long distance = query - key;
     size_t offset = 0;
@@ -121,8 +127,9 @@ static int32_t t5_bucket(long key, long query, bool bidirectional, size_t bucket
         return (int32_t)(offset + (size_t)distance);
     enum assay_profile p = ASSAY_F32;
     double near = (double)exact;
-    double ratio = assay_scalar_div(p, assay_scalar_log(p, assay_scalar_div(p, (double)distance, near)),
-                                    assay_scalar_log(p, assay_scalar_div(p, (double)distance_max, near)));
+    double ratio =
+        assay_scalar_div(p, assay_scalar_log(p, assay_scalar_div(p, (double)distance, near)),
+                         assay_scalar_log(p, assay_scalar_div(p, (double)distance_max, near)));
     size_t far = exact + (size_t)assay_scalar_mul(p, ratio, (double)(buckets - exact));
     return (int32_t)(offset + (far < buckets ? far : buckets - 1));
 }
@@ -135,10 +142,12 @@ static tensor t5_bias(layer *l, size_t queries, size_t keys)
         return TENSOR_NONE;
     for (size_t i = 0; i < queries; i++)
         for (size_t j = 0; j < keys; j++)
-            index[i * keys + j] = t5_bucket((long)j, (long)(l->context->first + i), !l->context->causal, c->buckets, c->bucket_distance);
+            index[i * keys + j] = t5_bucket((long)j, (long)(l->context->first + i),
+                                            !l->context->causal, c->buckets, c->bucket_distance);
     tensor table = param(l, "relative", SHAPE(c->buckets, c->heads), init_normal(1 / 4.0));
     tensor bias = gather_rows(l->t, table, tape_input_i32(l->t, SHAPE(queries, keys), index));
-    return reshape(l->t, permute(l->t, bias, (const int[]){2, 0, 1}), SHAPE(1, c->heads, queries, keys));
+    return reshape(l->t, permute(l->t, bias, (const int[]){2, 0, 1}),
+                   SHAPE(1, c->heads, queries, keys));
 }
 
 tensor position_bias(layer *l, size_t queries, size_t keys)

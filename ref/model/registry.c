@@ -44,8 +44,9 @@ static bool grow_buckets(struct assay_model *m)
     return true;
 }
 
-const struct assay_entry *registry_add(struct assay_model *m, enum assay_kind kind, const char *name,
-                                       struct assay_shape shape, struct assay_init init)
+const struct assay_entry *registry_add(struct assay_model *m, enum assay_kind kind,
+                                       const char *name, struct assay_shape shape,
+                                       struct assay_init init)
 {
     if (m->entries == m->entry_room) {
         size_t room = m->entry_room ? 2 * m->entry_room : 64;
@@ -58,7 +59,8 @@ const struct assay_entry *registry_add(struct assay_model *m, enum assay_kind ki
     if (2 * (m->entries + 1) > m->buckets && !grow_buckets(m))
         return NULL;
     struct assay_entry *e = &m->entry[m->entries];
-    *e = (struct assay_entry){.kind = kind, .shape = shape, .init = init, .elements = shape_elements(shape)};
+    *e = (struct assay_entry){
+        .kind = kind, .shape = shape, .init = init, .elements = shape_elements(shape)};
     snprintf(e->name, sizeof e->name, "%s", name);
     e->offset = m->elements[kind];
     m->elements[kind] += e->elements;
@@ -118,10 +120,12 @@ static int declare(struct assay_model *m, const struct assay_batch *batch, char 
     return fault ? -1 : 0;
 }
 
-int model_open(struct assay_model *m, const struct assay_kernels *kernels, const struct assay_variant *variant,
-               const struct assay_config *config, const struct assay_batch *batch, uint64_t seed, char *error, size_t room)
+int model_open(struct assay_model *m, const struct assay_kernels *kernels,
+               const struct assay_variant *variant, const struct assay_config *config,
+               const struct assay_batch *batch, uint64_t seed, char *error, size_t room)
 {
-    *m = (struct assay_model){.kernels = kernels, .variant = variant, .config = *config, .slot = assay_reference_slots};
+    *m = (struct assay_model){
+        .kernels = kernels, .variant = variant, .config = *config, .slot = assay_reference_slots};
     slots_override(&m->slot, variant);
     if (config_check(config, variant, error, room) != 0 || declare(m, batch, error, room) != 0) {
         model_close(m);

@@ -6,9 +6,16 @@
 #include "ref/model/internal.h"
 
 const struct assay_slots assay_reference_slots = {
-    .embed = reference_embed, .position = reference_position, .norm = reference_norm, .linear = reference_linear,
-    .mixer = reference_mixer, .ffn = reference_ffn, .residual = reference_residual, .block = reference_block,
-    .stack = reference_stack, .head = reference_head,
+    .embed = reference_embed,
+    .position = reference_position,
+    .norm = reference_norm,
+    .linear = reference_linear,
+    .mixer = reference_mixer,
+    .ffn = reference_ffn,
+    .residual = reference_residual,
+    .block = reference_block,
+    .stack = reference_stack,
+    .head = reference_head,
 };
 
 void slots_override(struct assay_slots *slot, const struct assay_variant *variant)
@@ -30,24 +37,41 @@ void slots_override(struct assay_slots *slot, const struct assay_variant *varian
 #undef TAKE
 }
 
-#define UNDER(l, name, call)                        \
-    do {                                            \
-        size_t mark = layer_enter(l, "%s", name);   \
-        tensor result = call;                       \
-        layer_leave(l, mark);                       \
-        return result;                              \
+#define UNDER(l, name, call) \
+    do { \
+        size_t mark = layer_enter(l, "%s", name); \
+        tensor result = call; \
+        layer_leave(l, mark); \
+        return result; \
     } while (0)
 
-tensor apply_norm(layer *l, const char *name, tensor x) { UNDER(l, name, config_of(l)->norm == NORM_NONE ? x : l->model->slot.norm(l, x)); }
-tensor apply_linear(layer *l, const char *name, tensor x, size_t out, bool bias) { UNDER(l, name, l->model->slot.linear(l, x, out, bias)); }
-tensor apply_mixer(layer *l, const char *name, tensor x, tensor memory) { UNDER(l, name, l->model->slot.mixer(l, x, memory)); }
-tensor apply_ffn(layer *l, const char *name, tensor x) { UNDER(l, name, l->model->slot.ffn(l, x)); }
-tensor apply_block(layer *l, const char *name, tensor x) { UNDER(l, name, l->model->slot.block(l, x)); }
+tensor apply_norm(layer *l, const char *name, tensor x)
+{
+    UNDER(l, name, config_of(l)->norm == NORM_NONE ? x : l->model->slot.norm(l, x));
+}
+tensor apply_linear(layer *l, const char *name, tensor x, size_t out, bool bias)
+{
+    UNDER(l, name, l->model->slot.linear(l, x, out, bias));
+}
+tensor apply_mixer(layer *l, const char *name, tensor x, tensor memory)
+{
+    UNDER(l, name, l->model->slot.mixer(l, x, memory));
+}
+tensor apply_ffn(layer *l, const char *name, tensor x)
+{
+    UNDER(l, name, l->model->slot.ffn(l, x));
+}
+tensor apply_block(layer *l, const char *name, tensor x)
+{
+    UNDER(l, name, l->model->slot.block(l, x));
+}
 
 tensor drop(layer *l, const char *name, tensor x)
 {
     double rate = config_of(l)->dropout;
-    return l->context->train && rate > 0 ? dropout(l->t, x, rate, tape_string(l->t, "%s.%s", l->path, name)) : x;
+    return l->context->train && rate > 0
+               ? dropout(l->t, x, rate, tape_string(l->t, "%s.%s", l->path, name))
+               : x;
 }
 
 static bool path_ends(const layer *l, const char *end)
@@ -93,7 +117,8 @@ tensor reference_linear(layer *l, tensor x, size_t out, bool bias)
         return TENSOR_NONE;
     size_t in = width_of(x);
     tensor weight = param(l, "weight", SHAPE(in, out), weight_init(l, in));
-    return linear(l->t, x, weight, bias ? param(l, "bias", SHAPE(out), bias_init(l, in)) : TENSOR_NONE);
+    return linear(l->t, x, weight,
+                  bias ? param(l, "bias", SHAPE(out), bias_init(l, in)) : TENSOR_NONE);
 }
 
 tensor reference_norm(layer *l, tensor x)
@@ -137,10 +162,14 @@ tensor reference_ffn(layer *l, tensor x)
     return apply_linear(l, "out", drop(l, "inner", y), width, c->ffn_bias);
 }
 
-tensor reference_residual(layer *l, tensor x, tensor y) { return add(l->t, x, y); }
+tensor reference_residual(layer *l, tensor x, tensor y)
+{
+    return add(l->t, x, y);
+}
 
 /* One sublayer in its frame: x + f(norm x), or norm(x + f x). */
-static tensor framed(layer *l, const char *norm, const char *name, tensor x, tensor memory, bool feed)
+static tensor framed(layer *l, const char *norm, const char *name, tensor x, tensor memory,
+                     bool feed)
 {
     bool pre = config_of(l)->placement == PLACE_PRE;
     tensor y = pre ? apply_norm(l, norm, x) : x;
@@ -172,9 +201,11 @@ tensor reference_stack(layer *l, tensor x)
 static tensor prepend_cls(layer *l, tensor x)
 {
     size_t samples = dim_of(x, 0), width = width_of(x);
-    tensor cls = expand(l->t, param(l, "cls", SHAPE(1, 1, width), init_zeros()), SHAPE(samples, 1, width));
+    tensor cls =
+        expand(l->t, param(l, "cls", SHAPE(1, 1, width), init_zeros()), SHAPE(samples, 1, width));
     if (l->context->valid)
-        l->context->valid = concat(l->t, 1, 2, (tensor[]){slice(l->t, l->context->valid, 1, 0, 1), l->context->valid});
+        l->context->valid = concat(
+            l->t, 1, 2, (tensor[]){slice(l->t, l->context->valid, 1, 0, 1), l->context->valid});
     l->context->length++;
     return concat(l->t, 1, 2, (tensor[]){cls, x});
 }
@@ -202,8 +233,10 @@ static tensor token_vectors(layer *l)
         return TENSOR_NONE;
     if (c->pad_is_zero && !l->context->decode)
         l->context->valid = validity(l, ids);
-    tensor x = gather_rows(l->t, param(l, "token", SHAPE(c->vocab, c->width), init_normal(c->embed_deviation)), ids);
-    return c->scale_embedding ? scale(l->t, x, assay_scalar_sqrt(profile_of(l), (double)c->width)) : x;
+    tensor x = gather_rows(
+        l->t, param(l, "token", SHAPE(c->vocab, c->width), init_normal(c->embed_deviation)), ids);
+    return c->scale_embedding ? scale(l->t, x, assay_scalar_sqrt(profile_of(l), (double)c->width))
+                              : x;
 }
 
 tensor reference_embed(layer *l)
@@ -235,9 +268,11 @@ static tensor head_linear(layer *l, const char *name, tensor x, size_t out, bool
     if (!x)
         return TENSOR_NONE;
     size_t mark = layer_enter(l, "%s", name), in = width_of(x);
-    struct assay_init init = config_of(l)->weights == WEIGHTS_XAVIER ? init_lecun_normal() : weight_init(l, in);
+    struct assay_init init =
+        config_of(l)->weights == WEIGHTS_XAVIER ? init_lecun_normal() : weight_init(l, in);
     tensor weight = param(l, "weight", SHAPE(in, out), init);
-    tensor y = linear(l->t, x, weight, bias ? param(l, "bias", SHAPE(out), init_zeros()) : TENSOR_NONE);
+    tensor y =
+        linear(l->t, x, weight, bias ? param(l, "bias", SHAPE(out), init_zeros()) : TENSOR_NONE);
     layer_leave(l, mark);
     return y;
 }
@@ -250,7 +285,9 @@ tensor reference_head(layer *l, tensor x)
         return TENSOR_NONE;
     if (c->head == HEAD_LANGUAGE && c->tie_embedding) {
         if (c->preset == PRESET_T5)
-            x = scale(l->t, x, assay_scalar_div(profile_of(l), 1, assay_scalar_sqrt(profile_of(l), (double)c->width)));
+            x = scale(l->t, x,
+                      assay_scalar_div(profile_of(l), 1,
+                                       assay_scalar_sqrt(profile_of(l), (double)c->width)));
         return matmul_nt(l->t, x, l->context->embedding);
     }
     if (c->head == HEAD_LANGUAGE)

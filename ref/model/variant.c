@@ -11,7 +11,8 @@ static const struct variant_setting reference_settings[] = {
     {"t5", "preset=t5"},
     {"decoder", "preset=pre_ln frame=decoder head=language pad_is_zero=0"},
     {"alibi", "preset=pre_ln frame=decoder head=language position=alibi pad_is_zero=0"},
-    {"sinusoidal", "preset=pre_ln position=sinusoidal pool=cls weights=xavier activation=gelu_tanh attention_bias=0 "
+    {"sinusoidal", "preset=pre_ln position=sinusoidal pool=cls weights=xavier activation=gelu_tanh "
+                   "attention_bias=0 "
                    "output_bias=0 head_hidden=32 embed_deviation=1 norm_eps=1e-6"},
     {"two_tower", "preset=pre_ln head=two_tower pool=first head_hidden=16 nli=1"},
     {0},
@@ -19,16 +20,20 @@ static const struct variant_setting reference_settings[] = {
 
 static const struct variant_form reference_forms[] = {
     {"parallel", "explicit_attention=0", false, FORM_BITS, 0, NULL},
-    {"explicit", "explicit_attention=1", false, FORM_BITS, 0, "the same chains; the probabilities are held"},
-    {"decode", "explicit_attention=0", true, FORM_BITS, 0, "every row's chains are the same with a cache; lanes go by absolute position"},
+    {"explicit", "explicit_attention=1", false, FORM_BITS, 0,
+     "the same chains; the probabilities are held"},
+    {"decode", "explicit_attention=0", true, FORM_BITS, 0,
+     "every row's chains are the same with a cache; lanes go by absolute position"},
     {0},
 };
 
 static const struct variant_property reference_properties[] = {
-    {PROPERTY_CAUSAL, HOLDS_BITS, 0, "frame=decoder head=language pad_is_zero=0", "later keys are outside of the set"},
+    {PROPERTY_CAUSAL, HOLDS_BITS, 0, "frame=decoder head=language pad_is_zero=0",
+     "later keys are outside of the set"},
     {PROPERTY_CAUSAL, HOLDS_NO, 0, "frame=encoder", "bidirectional"},
     {PROPERTY_SAMPLE_INDEPENDENT, HOLDS_BITS, 0, NULL, "no op mixes samples"},
-    {PROPERTY_PERMUTATION_EQUIVARIANT, HOLDS_ROUNDING, 256, "position=none frame=encoder", "sums change their order"},
+    {PROPERTY_PERMUTATION_EQUIVARIANT, HOLDS_ROUNDING, 0, "position=none frame=encoder",
+     "sums change their order"},
     {PROPERTY_DIFFERENTIABLE, HOLDS_ROUNDING, 0, NULL, NULL},
     {0},
 };
@@ -37,7 +42,8 @@ const struct assay_variant assay_variant_reference = {
     .id = "reference",
     .title = "The transformer in four presets: pre-LN (GPT, ViT), post-LN (BERT), Llama-type, T5",
     .authors = "Vaswani et al. 2017 and the presets' papers",
-    .idea = "The frame that every variant fills in differently: x + mixer(norm x), x + ffn(norm x).",
+    .idea =
+        "The frame that every variant fills in differently: x + mixer(norm x), x + ffn(norm x).",
     .equations = "softmax(q k^T / sqrt(w)) v;  act(x W1 + b1) W2 + b2",
     .source = {"arXiv:1706.03762", NULL, "the papers; presets as in DESIGN", CONFIDENCE_HIGH},
     .kind = KIND_VARIANT,
@@ -58,7 +64,8 @@ const struct assay_variant *variant_find(const char *id)
     return NULL;
 }
 
-const struct assay_variant *variant_by_hyper(const struct assay_variant *v, const char *name, int *index)
+const struct assay_variant *variant_by_hyper(const struct assay_variant *v, const char *name,
+                                             int *index)
 {
     for (int i = 0; v->hypers && v->hypers[i].name; i++)
         if (strcmp(v->hypers[i].name, name) == 0) {

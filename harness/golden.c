@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Golden files: computing what stands in them. */
+#include "harness/golden.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/files.h"
+
+bool assay_golden_path(const char *folder, const struct assay_variant *variant,
+                       const struct variant_setting *setting, char path[ASSAY_GOLDEN_PATH])
+{
+    bool other = setting && setting != variant->settings;
+    int length = snprintf(path, ASSAY_GOLDEN_PATH, "%s%s%s%s%s.safetensors", folder,
+                          *folder ? "/" : "", variant->id, other ? "." : "",
+                          other ? setting->name : "");
+    return length > 0 && length < ASSAY_GOLDEN_PATH;
+}
+
+/* A computation in progress. */
+struct computing {
+    struct assay_golden_set *set;
+    struct assay_model model;
+    tape t;
+    void *gradients;
+    char *error;
+    size_t room;
+};
+
+static bool has(const struct assay_golden_set *set, const char *name)
+{
+    for (size_t i = 0; i < set->count; i++)
+        if (strcmp(set->tensor[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* A place for `elements` numbers under prefix and name; a name that is met again gets "@2", "@3". */
+static void *place(struct computing *c, const char *prefix, const char *name, int type,
+                   struct assay_shape shape)
+{
+    struct assay_golden_set *set = c->set;
+    struct assay_golden_tensor made = {.shape = shape, .elements = shape_elements(shape)};
+    size_t bytes = type == ASSAY_GOLDEN_F64 ? sizeof(double) : sizeof(float);
+    made.type = (__typeof__(made.type))type;
+    snprintf(made.name, sizeof made.name, "%s%s", prefix, name);
+    for (int again = 2; has(set, made.name); again++)
+        snprintf(made.name, sizeof made.name, "%s%s@%d", prefix, name, again);
+    if (set->count == set->room) {
+        size_t room = set->room ? 2 * set->room : 64;
+        struct assay_golden_tensor *tensor = realloc(set->tensor, room * sizeof *tensor);
+        if (!tensor)
+            return NULL;
+        set->tensor = tensor;
+        set->room = room;
+    }
+    made.data = calloc(made.elements + 1, bytes);
+    if (made.data)
+        set->tensor[set->count++] = made;
+    return made.data;
+}
+
+static int no_memory(struct computing *c)
+{
+    return assay_complain(c->error, c->room, "out of memory");
+}
+
+/* Numbers of the profile, as they are in memory. */
+static int put_reals(struct computing *c, const char *prefix, const char *name,
+                     struct assay_shape shape, const void *data)
+{
+    const struct assay_kernels *k = c->model.kernels;
+    bool single = k->profile == ASSAY_F32;
+    void *to = place(c, prefix, name, single ? ASSAY_GOLDEN_F32 : ASSAY_GOLDEN_F64, shape);
+    size_t elements = shape_elements(shape), bad = k->first_nonfinite(elements, data);
+    if (!to)
+        return no_memory(c);
+    if (bad < elements)
+        return assay_complain(c->error, c->room, "%s%s: a NaN or an infinity at element %zu",
+                              prefix, name, bad);
+    memcpy(to, data, elements * k->element);
+    return 0;
+}
+
+static int put_entries(struct computing *c)
+{
+    static const char *const prefix[ASSAY_KINDS] = {"param/", "buffer/", "draw/"};
+    for (int kind = 0; kind < ASSAY_KINDS; kind++)
+        for (size_t i = 0; i < c->model.entries; i++) {
+            const struct assay_entry *e = &c->model.entry[i];
+            if (e->kind == (enum assay_kind)kind
+                && put_reals(c, prefix[kind], e->name, e->shape, entry_data(&c->model, e)) != 0)
+                return -1;
+        }
+    return 0;
+}
+
+/* Integers, or binary32 in both profiles: 4 bytes. */
+static int put_inputs(struct computing *c, const struct assay_batch *batch)
+{
+    for (int i = 0; i < batch->inputs; i++) {
+        const struct assay_input *in = &batch->input[i];
+        int type = in->type == ASSAY_REAL ? ASSAY_GOLDEN_F32 : ASSAY_GOLDEN_I32;
+        void *to = place(c, "input/", in->name, type, in->shape);
+        if (!to)
+            return no_memory(c);
+        memcpy(to, in->data, shape_elements(in->shape) * sizeof(int32_t));
+    }
+    return 0;
+}
+
+/* Answers that count; the loss is their mean. */
+static double answers(const struct assay_batch *batch)
+{
+    for (int i = 0; i < batch->inputs; i++)
+        if (strcmp(batch->input[i].name, "label") == 0
+            || strcmp(batch->input[i].name, "target") == 0)
+            return (double)shape_elements(batch->input[i].shape);
+    return 1;
+}
+
+static int put_marks(struct computing *c, enum assay_mark kind, const char *prefix)
+{
+    for (size_t i = 0; i < c->t.marks; i++) {
+        const struct assay_marked *m = &c->t.marked[i];
+        if (m->kind != kind)
+            continue;
+        if (kind == ASSAY_DECISION) {
+            int32_t *to = place(c, prefix, m->name, ASSAY_GOLDEN_I32, m->value->shape);
+            if (!to)
+                return no_memory(c);
+            memcpy(to, ids_of(m->value), elements_of(m->value) * sizeof *to);
+            c->set->margin = fmin(c->set->margin, m->margin);
+        } else if (put_reals(c, prefix, m->name, m->value->shape, m->value->data) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int put_results(struct computing *c, tensor logits, tensor loss)
+{
+    const struct assay_model *m = &c->model;
+    bool single = m->kernels->profile == ASSAY_F32;
+    if (put_reals(c, single ? "f32/" : "f64/", "output", logits->shape, logits->data) != 0
+        || put_reals(c, single ? "f32/" : "f64/", "loss", loss->shape, loss->data) != 0)
+        return -1;
+    for (size_t i = 0; i < m->entries; i++) {
+        const struct assay_entry *e = &m->entry[i];
+        const char *at = (const char *)c->gradients + e->offset * m->kernels->element;
+        if (e->kind == ASSAY_PARAMETER
+            && put_reals(c, single ? "f32/grad/" : "f64/grad/", e->name, e->shape, at) != 0)
+            return -1;
+    }
+    if (put_marks(c, ASSAY_TRACE, single ? "f32/trace/" : "f64/trace/") != 0)
+        return -1;
+    return put_marks(c, ASSAY_DECISION, "decision/");
+}
+
+/* Forward and backward in evaluation mode. */
+static int pass_through(struct computing *c, const struct assay_batch *batch)
+{
+    const struct assay_kernels *k = c->model.kernels;
+    tensor logits;
+    c->gradients = calloc(c->model.elements[ASSAY_PARAMETER] + 1, k->element);
+    if (!c->gradients)
+        return no_memory(c);
+    c->t.recording = true;
+    c->t.seed = c->model.seed;
+    struct assay_pass pass = {.model = &c->model,
+                              .t = &c->t,
+                              .batch = batch,
+                              .gradients = c->gradients,
+                              .denominator = answers(batch)};
+    tensor loss = model_loss(&pass, &logits);
+    if (!tape_error(&c->t))
+        tape_backward(&c->t, loss);
+    if (tape_error(&c->t))
+        return assay_complain(c->error, c->room, "%s", tape_error(&c->t));
+    return put_results(c, logits, loss);
+}
+
+static int compute(struct computing *c, const struct assay_batch *batch)
+{
+    bool single = c->model.kernels->profile == ASSAY_F32;
+    if (single && (put_inputs(c, batch) != 0 || put_entries(c) != 0))
+        return -1;
+    if (tape_open(&c->t, c->model.kernels) != 0)
+        return no_memory(c);
+    int status = pass_through(c, batch);
+    tape_close(&c->t);
+    free(c->gradients);
+    return status;
+}
+
+int assay_golden_compute(const struct assay_kernels *kernels, const struct assay_variant *variant,
+                         const struct assay_config *config, uint64_t seed,
+                         struct assay_golden_set *set, char *error, size_t room)
+{
+    *set = (struct assay_golden_set){.margin = (double)INFINITY};
+    struct computing c = {.set = set, .error = error, .room = room};
+    struct assay_batch *batch = batch_random(config, ASSAY_GOLDEN_SAMPLES, config->length, seed);
+    if (!batch)
+        return no_memory(&c);
+    int status = model_open(&c.model, kernels, variant, config, batch, seed, error, room);
+    if (status == 0) {
+        status = compute(&c, batch);
+        model_close(&c.model);
+    }
+    batch_free(batch);
+    return status;
+}
+
+void assay_golden_free(struct assay_golden_set *set)
+{
+    for (size_t i = 0; i < set->count; i++)
+        free(set->tensor[i].data);
+    free(set->tensor);
+    *set = (struct assay_golden_set){0};
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Golden files (golden/FORMAT.md): what a model computes on a fixed batch, in both profiles. */
+#ifndef ASSAY_GOLDEN_H
+#define ASSAY_GOLDEN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "ref/variant.h"
+
+#define ASSAY_GOLDEN_FORMAT "1"
+enum {
+    ASSAY_GOLDEN_PATH = 1024,
+    ASSAY_GOLDEN_SAMPLES = 2,
+    ASSAY_GOLDEN_BYTES = 256 * 1024, /* at most */
+    ASSAY_GOLDEN_SEEDS = 16,         /* tried in turn when decisions are too close */
+    ASSAY_GOLDEN_MARGIN = 4          /* of a decision, at least, in errors of binary32 */
+};
+
+/* "FOLDER/<id>[.<setting>].safetensors" (without "FOLDER/" for an empty folder); false: too long. */
+bool assay_golden_path(const char *folder, const struct assay_variant *variant,
+                       const struct variant_setting *setting, char path[ASSAY_GOLDEN_PATH]);
+
+/* A computed tensor: i32, or numbers of a profile (binary32 as float, binary64 as double). */
+struct assay_golden_tensor {
+    char name[2 * ASSAY_NAME_MAX];
+    enum { ASSAY_GOLDEN_I32, ASSAY_GOLDEN_F32, ASSAY_GOLDEN_F64 } type;
+    struct assay_shape shape;
+    size_t elements;
+    void *data;
+};
+
+/* What one profile computes, in the order of the file: in binary32 first input/, param/, buffer/,
+ * draw/; then <profile>/output, /loss, /grad/, /trace/; then decision/. */
+struct assay_golden_set {
+    struct assay_golden_tensor *tensor;
+    size_t count, room;
+    double margin; /* of the closest decision; INFINITY without any */
+};
+
+/* 0 or -1 with a message. Caller: assay_golden_free, also after -1. */
+int assay_golden_compute(const struct assay_kernels *kernels, const struct assay_variant *variant,
+                         const struct assay_config *config, uint64_t seed,
+                         struct assay_golden_set *set, char *error, size_t room);
+void assay_golden_free(struct assay_golden_set *set);
+
+/* The whole file in memory, for the caller to free; -1 with a message, and then *redraw says whether
+ * another seed may do. */
+int assay_golden_bytes(const struct assay_variant *variant, const struct variant_setting *setting,
+                       uint64_t seed, void **bytes, size_t *size, bool *redraw, char *error,
+                       size_t room);
+
+/* Writes the file with the first seed that serves. *seed and *size tell which, and the bytes. */
+int assay_golden_write(const struct assay_variant *variant, const struct variant_setting *setting,
+                       const char *path, uint64_t *seed, size_t *size, char *error, size_t room);
+
+/* What a verification says. */
+enum assay_golden_verdict { ASSAY_GOLDEN_SAME, ASSAY_GOLDEN_DIFFERS, ASSAY_GOLDEN_REFUSED };
+
+/* Which tables and profiles recompute a file. */
+struct assay_golden_tables {
+    const struct assay_kernels *kernels[4];
+    size_t count;
+};
+
+/* `error` says what differs first, or why the file is refused. */
+enum assay_golden_verdict assay_golden_verify(const char *path,
+                                              const struct assay_golden_tables *tables, char *error,
+                                              size_t room);
+
+#endif

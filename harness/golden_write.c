@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Golden files: the bytes of one, from the definition's tables, and writing it. */
+#include <float.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/archive.h"
+#include "harness/configuration.h"
+#include "harness/files.h"
+#include "harness/golden.h"
+#include "harness/json.h"
+#include "ref/version.h"
+
+/* Both profiles of one golden, and how far apart they are. */
+struct golden {
+    const struct assay_variant *variant;
+    const struct variant_setting *setting;
+    struct assay_config config;
+    uint64_t seed;
+    struct assay_golden_set single, truth;
+    double largest_error; /* of outputs and traces: what a decision may see */
+    char *error;
+    size_t room;
+};
+
+static const char single_prefix[] = "f32/", truth_prefix[] = "f64/";
+
+static const struct assay_golden_tensor *truth_of(const struct golden *g,
+                                                  const struct assay_golden_tensor *single)
+{
+    for (size_t i = 0; i < g->truth.count; i++) {
+        const struct assay_golden_tensor *t = &g->truth.tensor[i];
+        if (strncmp(t->name, truth_prefix, 4) == 0 && strcmp(t->name + 4, single->name + 4) == 0)
+            return t;
+    }
+    return NULL;
+}
+
+/* max |single - truth| and max |truth|. */
+static double largest_error(const struct assay_golden_tensor *single,
+                            const struct assay_golden_tensor *truth, double *scale)
+{
+    const float *a = single->data;
+    const double *b = truth->data;
+    double error = 0;
+    *scale = 0;
+    for (size_t i = 0; i < truth->elements; i++) {
+        error = fmax(error, fabs((double)a[i] - b[i]));
+        *scale = fmax(*scale, fabs(b[i]));
+    }
+    return error;
+}
+
+/* {"output": {"max": 1e-7, "units": 0.5}, ...}: units of roundoff of the scale; 0 for an exact zero. */
+static int print_errors(struct golden *g, FILE *out)
+{
+    bool first = true;
+    fputc('{', out);
+    for (size_t i = 0; i < g->single.count; i++) {
+        const struct assay_golden_tensor *single = &g->single.tensor[i];
+        if (strncmp(single->name, single_prefix, 4) != 0)
+            continue;
+        const struct assay_golden_tensor *truth = truth_of(g, single);
+        if (!truth || truth->elements != single->elements)
+            return assay_complain(g->error, g->room, "%s: not in both profiles", single->name);
+        double scale, error = largest_error(single, truth, &scale);
+        bool gradient = strncmp(single->name, "f32/grad/", 9) == 0;
+        if (!gradient)
+            g->largest_error = fmax(g->largest_error, error);
+        fputs(first ? "" : ", ", out);
+        assay_json_put_string(out, single->name + 4);
+        fputs(": {\"max\": ", out);
+        assay_json_put_number(out, error);
+        fputs(", \"units\": ", out);
+        assay_json_put_number(out, scale > 0 ? error / (scale * ((double)FLT_EPSILON / 2)) : 0);
+        fputc('}', out);
+        first = false;
+    }
+    fputc('}', out);
+    return 0;
+}
+
+static char *errors_text(struct golden *g)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    int status = out ? print_errors(g, out) : assay_complain(g->error, g->room, "out of memory");
+    if (out && fclose(out) != 0)
+        status = assay_complain(g->error, g->room, "out of memory");
+    if (status == 0)
+        return text;
+    free(text);
+    return NULL;
+}
+
+static bool is_decision(const struct assay_golden_tensor *t)
+{
+    return strncmp(t->name, "decision/", 9) == 0;
+}
+
+/* Decisions must be the same in both profiles and far from flipping; else another seed is tried. */
+static int check_decisions(struct golden *g)
+{
+    double margin = fmin(g->single.margin, g->truth.margin);
+    for (size_t i = 0, j = 0; i < g->single.count; i++) {
+        const struct assay_golden_tensor *a = &g->single.tensor[i], *b;
+        if (!is_decision(a))
+            continue;
+        while (j < g->truth.count && !is_decision(&g->truth.tensor[j]))
+            j++;
+        b = j < g->truth.count ? &g->truth.tensor[j++] : NULL;
+        if (!b || strcmp(a->name, b->name) != 0 || a->elements != b->elements
+            || memcmp(a->data, b->data, a->elements * sizeof(int32_t)) != 0)
+            return assay_complain(g->error, g->room,
+                                  "seed %" PRIu64 ": %s differs between the profiles", g->seed,
+                                  a->name);
+    }
+    if (margin < ASSAY_GOLDEN_MARGIN * g->largest_error)
+        return assay_complain(g->error, g->room,
+                              "seed %" PRIu64 ": a decision's margin is %g: expected at least %d "
+                              "times the largest error, %g",
+                              g->seed, margin, ASSAY_GOLDEN_MARGIN, g->largest_error);
+    return 0;
+}
+
+static void add_metadata(const struct golden *g, struct assay_archive_writer *writer,
+                         const char *configuration, const char *errors)
+{
+    char seed[24], margin[32];
+    double least = fmin(g->single.margin, g->truth.margin);
+    snprintf(seed, sizeof seed, "%" PRIu64, g->seed);
+    snprintf(margin, sizeof margin, isfinite(least) ? "%.17g" : "none", least);
+    const struct variant_source *source = &g->variant->source;
+    const char *const pairs[][2] = {
+        {"assay.format", ASSAY_GOLDEN_FORMAT},
+        {"arithmetic", ASSAY_ARITHMETIC},
+        {"id", g->variant->id},
+        {"setting", g->setting->name},
+        {"paper", source->paper},
+        {"title", g->variant->title},
+        {"code", source->code ? source->code : "none"},
+        {"settled_by", source->settled_by},
+        {"configuration", configuration},
+        {"seed", seed},
+        {"margin", margin},
+        {"errors", errors},
+    };
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+        assay_archive_writer_metadata(writer, pairs[i][0], pairs[i][1]);
+}
+
+static void add_tensors(const struct assay_golden_set *set, bool decisions,
+                        struct assay_archive_writer *writer)
+{
+    static const enum assay_dtype dtypes[] = {ASSAY_DT_I32, ASSAY_DT_F32, ASSAY_DT_F64};
+    for (size_t i = 0; i < set->count; i++) {
+        const struct assay_golden_tensor *t = &set->tensor[i];
+        if (is_decision(t) == decisions)
+            assay_archive_writer_tensor(writer, t->name, dtypes[t->type], (size_t)t->shape.rank,
+                                        t->shape.dim, t->data);
+    }
+}
+
+/* inputs and weights, f32/, f64/, decision/. */
+static int serialise(struct golden *g, void **bytes, size_t *size)
+{
+    char *configuration = assay_configuration_text(&g->config, g->variant);
+    char *errors = configuration ? errors_text(g) : NULL;
+    struct assay_archive_writer *writer = errors ? assay_archive_writer_open() : NULL;
+    int status = -1;
+    if (!configuration)
+        assay_complain(g->error, g->room, "out of memory");
+    if (errors) {
+        add_metadata(g, writer, configuration, errors);
+        add_tensors(&g->single, false, writer);
+        add_tensors(&g->truth, false, writer);
+        add_tensors(&g->single, true, writer);
+        status = assay_archive_writer_bytes(writer, g->variant->id, bytes, size, g->error, g->room);
+    }
+    if (writer)
+        assay_archive_writer_close(writer);
+    free(errors);
+    free(configuration);
+    return status;
+}
+
+static int compute_both(struct golden *g)
+{
+    const struct assay_kernels *single = assay_kernels_def(ASSAY_F32),
+                               *truth = assay_kernels_def(ASSAY_F64);
+    if (assay_golden_compute(single, g->variant, &g->config, g->seed, &g->single, g->error, g->room)
+        != 0)
+        return -1;
+    return assay_golden_compute(truth, g->variant, &g->config, g->seed, &g->truth, g->error,
+                                g->room);
+}
+
+int assay_golden_bytes(const struct assay_variant *variant, const struct variant_setting *setting,
+                       uint64_t seed, void **bytes, size_t *size, bool *redraw, char *error,
+                       size_t room)
+{
+    struct golden g = {
+        .variant = variant, .setting = setting, .seed = seed, .error = error, .room = room};
+    *bytes = NULL;
+    *redraw = false;
+    int status = assay_configuration_make(&g.config, variant, setting->overrides, error, room);
+    if (status == 0)
+        status = compute_both(&g);
+    if (status == 0)
+        status = serialise(&g, bytes, size);
+    if (status == 0 && check_decisions(&g) != 0) {
+        *redraw = true;
+        status = -1;
+    }
+    assay_golden_free(&g.single);
+    assay_golden_free(&g.truth);
+    if (status == 0)
+        return 0;
+    free(*bytes);
+    *bytes = NULL;
+    return -1;
+}
+
+int assay_golden_write(const struct assay_variant *variant, const struct variant_setting *setting,
+                       const char *path, uint64_t *seed, size_t *size, char *error, size_t room)
+{
+    void *bytes = NULL;
+    bool redraw = true;
+    int status = -1;
+    for (*seed = 1; status != 0 && redraw && *seed <= ASSAY_GOLDEN_SEEDS; ++*seed)
+        status = assay_golden_bytes(variant, setting, *seed, &bytes, size, &redraw, error, room);
+    --*seed;
+    if (status == 0 && *size > ASSAY_GOLDEN_BYTES)
+        status = assay_complain(error, room, "%s: expected at most %d bytes, found %zu: make the "
+                                             "setting smaller",
+                                path, ASSAY_GOLDEN_BYTES, *size);
+    if (status == 0)
+        status = assay_file_write(path, bytes, *size, error, room);
+    free(bytes);
+    return status;
+}

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Training a cell, and the record of it. */
+#include "harness/run.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/files.h"
+#include "harness/lookup.h"
+#include "ref/version.h"
+
+static void describe(const struct assay_dataset *split, struct assay_data *data)
+{
+    *data = (struct assay_data){
+        .count = split->count,
+        .inputs = 2,
+        .input = {{"ids", ASSAY_I32, SHAPE(split->count, split->length), split->ids},
+                  {"label", ASSAY_I32, SHAPE(split->count), split->label}}};
+}
+
+static int make_data(struct assay_run *run, char *error, size_t room)
+{
+    const struct assay_cell *cell = run->cell;
+    const char *fault = cell->task->generate(cell->data, cell->training.data_seed, run->split);
+    if (fault)
+        return assay_complain(error, room, "%s", fault);
+    if (run->split[ASSAY_TRAIN].count == 0 || run->split[ASSAY_TEST].count == 0)
+        return assay_complain(error, room, "preset %s of %s: expected training and test samples, "
+                                           "found %zu and %zu",
+                              cell->data->name, cell->task->id, run->split[ASSAY_TRAIN].count,
+                              run->split[ASSAY_TEST].count);
+    describe(&run->split[ASSAY_TRAIN], &run->train);
+    describe(&run->split[ASSAY_TEST], &run->test);
+    assay_data_hash(run->split, run->data_sha256);
+    return 0;
+}
+
+int assay_run_open(struct assay_run *run, const struct assay_cell *cell,
+                   const struct assay_kernels *kernels, char *error, size_t room)
+{
+    const struct assay_training *t = &cell->training;
+    *run = (struct assay_run){.cell = cell};
+    if (make_data(run, error, room) != 0)
+        return -1;
+    struct assay_batch batch = {
+        2,
+        {{"ids", ASSAY_I32, SHAPE(1, run->split[ASSAY_TRAIN].length), NULL},
+         {"label", ASSAY_I32, SHAPE(1), NULL}}};
+    run->has_model = model_open(&run->model, kernels, cell->variant, &cell->config, &batch,
+                                cell->seed, error, room)
+                  == 0;
+    run->phase = (struct assay_phase){.name = "train",
+                                      .data = &run->train,
+                                      .optimizer = t->optimizer,
+                                      .schedule = t->schedule,
+                                      .steps = t->steps,
+                                      .batch = t->batch,
+                                      .shard = t->shard};
+    return run->has_model ? 0 : -1;
+}
+
+int assay_run_start(struct assay_run *run, size_t threads, char *error, size_t room)
+{
+    if (trainer_open(&run->trainer, &run->model, &run->phase, run->cell->seed, threads) != 0)
+        return assay_complain(error, room, "%s", run->trainer.error);
+    run->has_trainer = true;
+    assay_run_hash(run, run->initial_sha256);
+    return 0;
+}
+
+void assay_run_close(struct assay_run *run)
+{
+    if (run->has_trainer)
+        trainer_close(&run->trainer);
+    if (run->has_model)
+        model_close(&run->model);
+    for (int s = 0; s < ASSAY_SPLITS; s++)
+        assay_dataset_free(&run->split[s]);
+    free(run->curve);
+    *run = (struct assay_run){0};
+}
+
+/* The window's means, rounded to the profile, become a point. */
+static int add_point(struct assay_run *run, char *error, size_t room)
+{
+    const struct assay_window *w = &run->window;
+    if (run->points == run->point_room) {
+        size_t more = run->point_room ? 2 * run->point_room : 64;
+        struct assay_record_point *curve = realloc(run->curve, more * sizeof *curve);
+        if (!curve)
+            return assay_complain(error, room, "out of memory for the curve");
+        run->curve = curve;
+        run->point_room = more;
+    }
+    run->curve[run->points++] = (struct assay_record_point){
+        run->trainer.step, assay_scalar(run->cell->profile, w->loss / (double)w->steps),
+        w->counted ? (double)w->correct / (double)w->counted : (double)NAN};
+    run->window = (struct assay_window){0};
+    return 0;
+}
+
+int assay_run_step(struct assay_run *run, char *error, size_t room)
+{
+    const struct assay_trainer *t = &run->trainer;
+    if (trainer_step(&run->trainer) != 0)
+        return assay_complain(error, room, "%s", t->error);
+    run->window.loss += t->loss;
+    run->window.correct += t->correct;
+    run->window.counted += t->counted;
+    run->window.steps++;
+    bool full = t->step % run->cell->training.curve == 0 || t->step == run->cell->training.steps;
+    return full ? add_point(run, error, room) : 0;
+}
+
+static bool record_cell(const struct assay_run *run, struct assay_record *r)
+{
+    const struct assay_cell *cell = run->cell;
+    struct assay_cell_field field;
+    r->cell.seed = cell->seed;
+    bool fits = assay_record_name(r->cell.suite, cell->preset->suite)
+             && assay_record_name(r->cell.task, cell->task->id)
+             && assay_record_name(r->cell.preset, cell->data->name)
+             && assay_record_name(r->cell.variant, cell->variant->id)
+             && assay_record_name(r->cell.setting, cell->setting)
+             && assay_record_name(r->arithmetic, ASSAY_ARITHMETIC)
+             && assay_record_name(r->profile, assay_profile_name(cell->profile))
+             && assay_record_name(r->version, PACKAGE_VERSION)
+             && assay_record_name(r->data.source, "generator");
+    for (size_t i = 0; fits && assay_cell_field_at(cell, i, &field); i++)
+        fits = isnan(field.number) ? assay_record_text(r, field.name, field.text)
+                                   : assay_record_number(r, field.name, field.number);
+    return fits;
+}
+
+static bool record_measures(const struct assay_run *run, struct assay_record *r)
+{
+    struct assay_baseline row[ASSAY_BASELINES_MAX];
+    const struct assay_dataset *split = run->split;
+    size_t rows = run->cell->task->baselines(&split[ASSAY_TRAIN], &split[ASSAY_TEST], row);
+    bool fits = true;
+    for (size_t i = 0; fits && i < rows; i++)
+        fits = assay_record_baseline(r, row[i].name, row[i].correct, row[i].count);
+    for (size_t i = 0; fits && i < run->points; i++)
+        fits = assay_record_point(r, run->curve[i].step, run->curve[i].loss,
+                                  run->curve[i].accuracy);
+    r->data.train = split[ASSAY_TRAIN].count;
+    r->data.validation = split[ASSAY_VALIDATION].count;
+    r->data.test = split[ASSAY_TEST].count;
+    memcpy(r->data.sha256, run->data_sha256, sizeof r->data.sha256);
+    memcpy(r->initial_sha256, run->initial_sha256, sizeof r->initial_sha256);
+    assay_run_hash(run, r->final_sha256);
+    return fits;
+}
+
+static void record_cost(const struct assay_run *run, double seconds, struct assay_record *r)
+{
+    const struct assay_model *m = &run->model;
+    r->parameters = m->elements[ASSAY_PARAMETER];
+    r->cost.multiply_adds_per_step = run->trainer.multiply_adds;
+    r->cost.peak_bytes = run->trainer.peak_bytes;
+    for (int kind = 0; kind < ASSAY_KINDS; kind++)
+        r->cost.peak_bytes += m->elements[kind] * m->kernels->element;
+    r->cost.threads = run->trainer.threads;
+    r->cost.seconds = seconds;
+    r->cost.steps_per_second = seconds > 0 ? (double)run->trainer.step / seconds : 0;
+}
+
+int assay_run_record(struct assay_run *run, double seconds, struct assay_record *record,
+                     char *error, size_t room)
+{
+    struct assay_score score;
+    assay_record_init(record);
+    record_cost(run, seconds, record);
+    if (trainer_evaluate(&run->trainer, &run->test, &score) != 0)
+        return assay_complain(error, room, "%s", run->trainer.error);
+    record->metrics.test_correct = score.correct;
+    record->metrics.test_count = score.count;
+    record->metrics.test_loss = score.loss;
+    if (!record_cell(run, record) || !record_measures(run, record))
+        return assay_complain(error, room, "out of memory for the record, or a name too long");
+    return 0;
+}
