@@ -73,10 +73,15 @@ struct outside_view {
     size_t from, count;
     bool transpose;
 };
-#define AS_IT_IS ((struct outside_view){.index = -1})
-#define TRANSPOSED ((struct outside_view){.index = -1, .transpose = true})
+#define AS_IT_IS (struct outside_view){.index = -1}
+#define TRANSPOSED (struct outside_view){.index = -1, .transpose = true}
 tensor outside_tensor(struct claim *c, tape *t, const char *name, struct outside_view view, struct assay_shape shape);
 void outside_load(struct claim *c, struct assay_model *m, const char *entry, const char *name, struct outside_view view);
+/* A list of entries by both names; ends with a NULL name. `ours` and `theirs` are prefixes; index >= 0 replaces the views'. */
+struct outside_name { const char *ours, *theirs; struct outside_view view; };
+void outside_load_all(struct claim *c, struct assay_model *m, const char *ours, const char *theirs, const struct outside_name *list, long index);
+void outside_meet_gradients(struct claim *c, struct claim_pass *p, const char *ours, const char *theirs, const struct outside_name *list,
+                            long index);
 const int32_t *outside_ids(struct claim *c, const char *name, struct assay_shape *shape);
 struct assay_batch *claim_batch_of(struct claim *c, int inputs, const struct assay_input *input);
 /* binary64: within 1e-9 of the tensor's scale (of all of it, whatever the view). binary32, outputs only: within max(2 |their binary32 - truth|, 8 roundoff *

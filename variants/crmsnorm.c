@@ -358,12 +358,7 @@ static void patches_of(const double *image, float *patch)
             }
 }
 
-struct named {
-    const char *ours, *theirs;
-    struct outside_view view;
-};
-
-static const struct named vit_block[] = {
+static const struct outside_name vit_block[] = {
     {"mixer.query.weight", "att_in_linear_weight", {0, 0, 16, true}},
     {"mixer.key.weight", "att_in_linear_weight", {0, 16, 16, true}},
     {"mixer.value.weight", "att_in_linear_weight", {0, 32, 16, true}},
@@ -376,16 +371,16 @@ static const struct named vit_block[] = {
     {"ffn.in.bias", "mlp_in_linear_bias", {0, 0, 0, false}},
     {"ffn.out.weight", "mlp_out_linear_weight", {0, 0, 0, true}},
     {"ffn.out.bias", "mlp_out_linear_bias", {0, 0, 0, false}},
-};
-static const struct named vit_rest[] = {
+    {0}};
+static const struct outside_name vit_rest[] = {
     {"embed.values.weight", "patch_linear_weight", {-1, 0, 0, true}},
     {"embed.values.bias", "patch_linear_bias", {-1, 0, 0, false}},
     {"embed.positions", "pos_embedding", {0, 0, 0, false}},
     {"embed.cls", "cls_token", {-1, 0, 0, false}},
     {"head.output.weight", "cls_head_linear_weight", {-1, 0, 0, true}},
     {"head.output.bias", "cls_head_linear_bias", {-1, 0, 0, false}},
-};
-static const struct named gpt[] = {
+    {0}};
+static const struct outside_name gpt[] = {
     {"embed.token", "wte.weight", {-1, 0, 0, false}},
     {"embed.positions", "wpe.weight", {-1, 0, 0, false}},
     {"block.0.mixer.query.weight", "transformer.layers.0.1.to_qkv.weight", {-1, 0, 16, true}},
@@ -402,42 +397,25 @@ static const struct named gpt[] = {
     {"block.0.ffn.out.bias", "transformer.layers.0.3.net.2.bias", {-1, 0, 0, false}},
     {"head.output.weight", "final_linear.weight", {-1, 0, 0, true}},
     {"head.output.bias", "final_linear.bias", {-1, 0, 0, false}},
-};
-#define COUNT(list) (sizeof(list) / sizeof *(list))
-
-/* Loads each weight, or with a pass meets its gradient; `prefix` is "vit/param", "gpt/grad", ...; weights of block 0, 1, ..
- * are stacked. */
-static void each(struct claim *c, struct assay_model *m, struct claim_pass *p, const char *prefix,
-                 const struct named *list, size_t count, int block)
+    {0}};
+static void load_vit(struct claim *c, struct assay_model *m)
 {
-    char scope[16] = "";
-    if (block >= 0)
-        snprintf(scope, sizeof scope, "block.%d.", block);
-    for (size_t i = 0; i < count; i++) {
-        char ours[96], theirs[96];
-        struct outside_view view = list[i].view;
-        snprintf(ours, sizeof ours, "%s%s", scope, list[i].ours);
-        snprintf(theirs, sizeof theirs, "%s/%s", prefix, list[i].theirs);
-        view.index = block < 0 ? view.index : block;
-        if (p)
-            outside_meets(c, claim_gradient(c, p, ours), theirs, NULL, view);
-        else
-            outside_load(c, m, ours, theirs, view);
-    }
+    outside_load_all(c, m, "block.0.", "vit/param/", vit_block, 0);
+    outside_load_all(c, m, "block.1.", "vit/param/", vit_block, 1);
+    outside_load_all(c, m, "", "vit/param/", vit_rest, -1);
 }
 
-static void each_of_vit(struct claim *c, struct assay_model *m, struct claim_pass *p,
-                        const char *prefix)
+static void meet_vit_gradients(struct claim *c, struct claim_pass *p)
 {
-    each(c, m, p, prefix, vit_block, COUNT(vit_block), 0);
-    each(c, m, p, prefix, vit_block, COUNT(vit_block), 1);
-    each(c, m, p, prefix, vit_rest, COUNT(vit_rest), -1);
+    outside_meet_gradients(c, p, "block.0.", "vit/grad/", vit_block, 0);
+    outside_meet_gradients(c, p, "block.1.", "vit/grad/", vit_block, 1);
+    outside_meet_gradients(c, p, "", "vit/grad/", vit_rest, -1);
 }
 
 /* What their conversion makes of weights, where it is stored. */
 static void meet_converted_weights(struct claim *c, struct forms f)
 {
-    static const struct named stored[] = {
+    static const struct outside_name stored[] = {
         {"block.0.mixer.query.weight", "compressed_att_in_linear_weight", {0, 0, 16, true}},
         {"block.1.mixer.value.weight", "compressed_att_in_linear_weight", {1, 32, 16, true}},
         {"block.1.mixer.output.weight", "compressed_att_out_linear_weight", {1, 0, 0, true}},
@@ -453,9 +431,9 @@ static void meet_converted_weights(struct claim *c, struct forms f)
         {"embed.values.weight", "zm_patch_linear_weight", {-1, 0, 0, true}},
         {"embed.values.bias", "zm_patch_linear_bias", {-1, 0, 0, false}},
         {"embed.positions", "zm_pos_embedding", {0, 0, 0, false}},
-    };
+        {0}};
     tape *t = claim_tape(c);
-    for (size_t i = 0; t && i < COUNT(stored); i++) {
+    for (size_t i = 0; t && stored[i].ours; i++) {
         char name[96];
         const struct assay_model *m = stored[i].theirs[0] == 'c' ? f.crms : f.rms;
         snprintf(name, sizeof name, "vit/output/%s", stored[i].theirs);
@@ -479,7 +457,7 @@ static void meets_the_image_model(struct claim *c)
     struct passes p;
     if (!f.ln || !b)
         return;
-    each_of_vit(c, f.ln, NULL, "vit/param");
+    load_vit(c, f.ln);
     if (!convert(c, f) || !run_forms(c, f, b, &p))
         return;
     outside_meets(c, p.ln->output, "vit/output/pre_ln_result", "vit/output32/pre_ln_result",
@@ -494,7 +472,7 @@ static void meets_the_image_model(struct claim *c)
     if (!cotangent || c->profile != ASSAY_F64)
         return;
     claim_backward(c, p.ln, 1, &p.ln->output, &cotangent);
-    each_of_vit(c, f.ln, p.ln, "vit/grad");
+    meet_vit_gradients(c, p.ln);
 }
 
 static struct assay_batch *gpt_batch(struct claim *c)
@@ -517,7 +495,7 @@ static void meets_the_language_model(struct claim *c)
     } raw[] = {{f.ln, "gpt/output/pre_ln", "gpt/output32/pre_ln"},
                {training, "gpt/output/pre_rms", "gpt/output32/pre_rms"}};
     for (int i = 0; b && training && f.ln && i < 2; i++) {
-        each(c, raw[i].m, NULL, "gpt/param", gpt, COUNT(gpt), -1);
+        outside_load_all(c, raw[i].m, "", "gpt/param/", gpt, -1);
         struct claim_pass *p = claim_forward(c, raw[i].m, b);
         tensor cotangent =
             p ? outside_tensor(c, p->pass.t, "gpt/cotangent/pre_ln", AS_IT_IS, p->output->shape)
@@ -528,7 +506,7 @@ static void meets_the_language_model(struct claim *c)
         if (c->profile != ASSAY_F64)
             continue;
         claim_backward(c, p, 1, &p->output, &cotangent);
-        each(c, raw[i].m, p, "gpt/grad", gpt, COUNT(gpt), -1);
+        outside_meet_gradients(c, p, "", "gpt/grad/", gpt, -1);
     }
     struct claim_pass *p = b && convert(c, f) ? claim_forward(c, f.crms, b) : NULL;
     if (p)

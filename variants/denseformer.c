@@ -252,48 +252,25 @@ static void meets_the_package(struct claim *c)
     }
 }
 
-/* The weights of the experiment's GPT and their gradients: `use` is called for each with our entry, their name, the view. */
-static void each_weight(struct claim *c, struct claim_pass *p, struct assay_model *m)
-{
-    static const struct {
-        const char *ours, *theirs;
-        bool transpose;
-        size_t from, count;
-    } map[] = {
-        {"norm1.gain", "ln_1.weight", false, 0, 0},
-        {"norm2.gain", "ln_2.weight", false, 0, 0},
-        {"mixer.query.weight", "attn.c_attn.weight", true, 0, 12},
-        {"mixer.key.weight", "attn.c_attn.weight", true, 12, 12},
-        {"mixer.value.weight", "attn.c_attn.weight", true, 24, 12},
-        {"mixer.output.weight", "attn.c_proj.weight", true, 0, 0},
-        {"ffn.in.weight", "mlp.c_fc.weight", true, 0, 0},
-        {"ffn.out.weight", "mlp.c_proj.weight", true, 0, 0},
-    };
-    char ours[64], theirs[96];
-    for (int b = 0; b < 3; b++)
-        for (size_t i = 0; i < sizeof map / sizeof *map; i++) {
-            struct outside_view view = {-1, map[i].from, map[i].count, map[i].transpose};
-            snprintf(ours, sizeof ours, "block.%d.%s", b, map[i].ours);
-            snprintf(theirs, sizeof theirs,
-                     p ? "model_k1/grad/transformer.h.%d.0.%s" : "param/transformer.h.%d.0.%s", b,
-                     map[i].theirs);
-            if (p)
-                outside_meets(c, claim_gradient(c, p, ours), theirs, NULL, view);
-            else
-                outside_load(c, m, ours, theirs, view);
-        }
-    static const struct {
-        const char *ours, *theirs;
-    } single[] = {{"embed.token", "wte.weight"}, {"final.gain", "ln_f.weight"}};
-    for (int i = 0; i < 2; i++) {
-        snprintf(theirs, sizeof theirs, p ? "model_k1/grad/transformer.%s" : "param/transformer.%s",
-                 single[i].theirs);
-        if (p)
-            outside_meets(c, claim_gradient(c, p, single[i].ours), theirs, NULL, AS_IT_IS);
-        else
-            outside_load(c, m, single[i].ours, theirs, AS_IT_IS);
-    }
-}
+/* The experiment's GPT: c_attn is q, k, v; the head is the embedding. */
+static const struct outside_name gpt_block[] = {
+    {"norm1.gain", "ln_1.weight", AS_IT_IS},
+    {"norm2.gain", "ln_2.weight", AS_IT_IS},
+    {"mixer.query.weight", "attn.c_attn.weight", {-1, 0, 12, true}},
+    {"mixer.key.weight", "attn.c_attn.weight", {-1, 12, 12, true}},
+    {"mixer.value.weight", "attn.c_attn.weight", {-1, 24, 12, true}},
+    {"mixer.output.weight", "attn.c_proj.weight", TRANSPOSED},
+    {"ffn.in.weight", "mlp.c_fc.weight", TRANSPOSED},
+    {"ffn.out.weight", "mlp.c_proj.weight", TRANSPOSED},
+    {0}};
+static const struct outside_name gpt_rest[] = {
+    {"embed.token", "wte.weight", AS_IT_IS}, {"final.gain", "ln_f.weight", AS_IT_IS}, {0}};
+static const char *const gpt_ours[] = {"block.0.", "block.1.", "block.2."};
+static const char *const gpt_theirs[] = {"param/transformer.h.0.0.", "param/transformer.h.1.0.",
+                                         "param/transformer.h.2.0."};
+static const char *const gpt_gradients[] = {"model_k1/grad/transformer.h.0.0.",
+                                            "model_k1/grad/transformer.h.1.0.",
+                                            "model_k1/grad/transformer.h.2.0."};
 
 static void meets_the_experiments_model(struct claim *c)
 {
@@ -310,7 +287,9 @@ static void meets_the_experiments_model(struct claim *c)
         const int32_t *ids = outside_ids(c, "input/idx", &shape);
         if (!m || !ids)
             return;
-        each_weight(c, NULL, m);
+        for (int i = 0; i < 3; i++)
+            outside_load_all(c, m, gpt_ours[i], gpt_theirs[i], gpt_block, -1);
+        outside_load_all(c, m, "", "param/transformer.", gpt_rest, -1);
         for (int i = 0; i < 3; i++) {
             snprintf(text, sizeof text, "average.%d", i + 1);
             snprintf(name, sizeof name, "model_k%d/param/weights.%d.weight", k, i);
@@ -332,8 +311,10 @@ static void meets_the_experiments_model(struct claim *c)
         if (c->profile != ASSAY_F64)
             continue;
         claim_backward(c, p, 2, y, cotangent);
+        for (int i = 0; k == 1 && i < 3; i++)
+            outside_meet_gradients(c, p, gpt_ours[i], gpt_gradients[i], gpt_block, -1);
         if (k == 1)
-            each_weight(c, p, m);
+            outside_meet_gradients(c, p, "", "model_k1/grad/transformer.", gpt_rest, -1);
         for (int i = 0; i < 3; i++) {
             snprintf(text, sizeof text, "average.%d", i + 1);
             snprintf(name, sizeof name, "model_k%d/grad/weights.%d.weight", k, i);

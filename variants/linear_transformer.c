@@ -262,47 +262,30 @@ static void rank_is_the_head_width(struct claim *c)
     claim_true(c, rank == WIDTH, "the %d x %d weights have rank %zu = d_k", LENGTH, LENGTH, rank);
 }
 
-/* idiap/fast-transformers: Linear layers with biases, [out, in]; lengths 12 and 9 where padded. */
-static void load_port_layer(struct claim *c, struct assay_model *m)
-{
-    static const char *const part[] = {"query", "key", "value", "out"}, *const ours[] = {
-                                                                            "query", "key", "value",
-                                                                            "output"};
-    for (int i = 0; i < 4; i++) {
-        char theirs[64], entry[64];
-        snprintf(theirs, sizeof theirs, "port/layer/param/%s_projection.weight", part[i]);
-        snprintf(entry, sizeof entry, "block.0.mixer.%s.weight", ours[i]);
-        outside_load(c, m, entry, theirs, TRANSPOSED);
-        snprintf(theirs, sizeof theirs, "port/layer/param/%s_projection.bias", part[i]);
-        snprintf(entry, sizeof entry, "block.0.mixer.%s.bias", ours[i]);
-        outside_load(c, m, entry, theirs, AS_IT_IS);
-    }
-}
+/* idiap/fast-transformers: Linear layers with biases. */
+static const struct outside_name port[] = {{"query.weight", "query_projection.weight", TRANSPOSED},
+                                           {"key.weight", "key_projection.weight", TRANSPOSED},
+                                           {"value.weight", "value_projection.weight", TRANSPOSED},
+                                           {"output.weight", "out_projection.weight", TRANSPOSED},
+                                           {"query.bias", "query_projection.bias", AS_IT_IS},
+                                           {"key.bias", "key_projection.bias", AS_IT_IS},
+                                           {"value.bias", "value_projection.bias", AS_IT_IS},
+                                           {"output.bias", "out_projection.bias", AS_IT_IS},
+                                           {0}};
 
-static void meet_gradients(struct claim *c, struct claim_pass *p, const char *prefix, bool biases)
-{
-    static const char *const part[] = {"query", "key", "value", "out"}, *const ours[] = {
-                                                                            "query", "key", "value",
-                                                                            "output"};
-    for (int i = 0; i < 4 && c->profile == ASSAY_F64; i++) {
-        char theirs[64], entry[64];
-        snprintf(theirs, sizeof theirs,
-                 biases ? "%s/grad/%s_projection.weight" : "%s/grad/%s/kernel", prefix, part[i]);
-        snprintf(entry, sizeof entry, "block.0.mixer.%s.weight", ours[i]);
-        outside_meets(c, claim_gradient(c, p, entry), theirs, NULL, biases ? TRANSPOSED : AS_IT_IS);
-        if (!biases)
-            continue;
-        snprintf(theirs, sizeof theirs, "%s/grad/%s_projection.bias", prefix, part[i]);
-        snprintf(entry, sizeof entry, "block.0.mixer.%s.bias", ours[i]);
-        outside_meets(c, claim_gradient(c, p, entry), theirs, NULL, AS_IT_IS);
-    }
-}
+/* google-research/long-range-arena: kernels [in, h, w], no biases. */
+static const struct outside_name lra[] = {{"query.weight", "query/kernel", AS_IT_IS},
+                                          {"key.weight", "key/kernel", AS_IT_IS},
+                                          {"value.weight", "value/kernel", AS_IT_IS},
+                                          {"output.weight", "out/kernel", AS_IT_IS},
+                                          {0}};
 
 /* One layer on a bare x: [2, n, d] of the section `prefix`. */
-static void meet_layer(struct claim *c, struct assay_model *m, const char *prefix, size_t n,
-                       bool causal, bool padded)
+static void meet_layer(struct claim *c, struct assay_model *m, const char *prefix,
+                       const struct outside_name *weights, bool causal, bool padded)
 {
     char name[64], name32[64];
+    size_t n = m ? m->config.length : 0;
     struct claim_pass *p = m ? claim_blank(c, m, claim_batch(c, m, 2, n, 1), 2, n) : NULL;
     if (!p)
         return;
@@ -326,16 +309,17 @@ static void meet_layer(struct claim *c, struct assay_model *m, const char *prefi
     if (!y || !cotangent || c->profile != ASSAY_F64)
         return;
     claim_backward(c, p, 1, &y, &cotangent);
-    meet_gradients(c, p, prefix, n == 12);
+    snprintf(name, sizeof name, "%s/grad/", prefix);
+    outside_meet_gradients(c, p, "block.0.mixer.", name, weights, -1);
 }
 
 static void meets_the_authors_code(struct claim *c)
 {
     struct assay_model *m = claim_model(c, "width=8 heads=2 layers=1 length=12");
-    load_port_layer(c, m);
-    meet_layer(c, m, "port/layer", 12, false, true);
-    meet_layer(c, m, "port/layer_causal", 12, true, false);
-    meet_layer(c, m, "port/layer_causal_padded", 12, true, true);
+    outside_load_all(c, m, "block.0.mixer.", "port/layer/param/", port, -1);
+    meet_layer(c, m, "port/layer", port, false, true);
+    meet_layer(c, m, "port/layer_causal", port, true, false);
+    meet_layer(c, m, "port/layer_causal_padded", port, true, true);
 }
 
 /* The recurrent module: bare q, k, v [2, 12, 2, 4], stepped; final state S and z. */
@@ -358,59 +342,44 @@ static void meets_the_recurrent_module(struct claim *c)
 }
 
 #define LRA "form=lra attention_bias=0 output_bias=0 "
-#define BLOCK "lra/encoder/%s/encoderblock_0/"
 
 static void meets_the_benchmarks_layer(struct claim *c)
 {
     struct assay_model *m = claim_model(c, LRA "width=16 heads=2 head_width=4 layers=1 length=15");
-    static const char *const part[] = {"query", "key", "value", "out"}, *const ours[] = {
-                                                                            "query", "key", "value",
-                                                                            "output"};
-    for (int i = 0; i < 4; i++) {
-        char theirs[64], entry[64];
-        snprintf(theirs, sizeof theirs, "lra/attention/param/%s/kernel", part[i]);
-        snprintf(entry, sizeof entry, "block.0.mixer.%s.weight", ours[i]);
-        outside_load(c, m, entry, theirs, AS_IT_IS);
-    }
-    meet_layer(c, m, "lra/attention", 15, false, false);
+    outside_load_all(c, m, "block.0.mixer.", "lra/attention/param/", lra, -1);
+    meet_layer(c, m, "lra/attention", lra, false, false);
 }
 
 /* The benchmark's whole encoder: CLS, sinusoids, one block, norm, head. */
 static void meets_the_benchmarks_encoder(struct claim *c)
 {
-    static const struct {
-        const char *ours, *theirs;
-    } map[] = {
-        {"embed.token", "Embed_0/embedding"},
-        {"embed.cls", "cls"},
-        {"block.0.norm1.gain", "encoderblock_0/LayerNorm_0/scale"},
-        {"block.0.norm1.bias", "encoderblock_0/LayerNorm_0/bias"},
-        {"block.0.mixer.query.weight", "encoderblock_0/LinearAttention_1/query/kernel"},
-        {"block.0.mixer.key.weight", "encoderblock_0/LinearAttention_1/key/kernel"},
-        {"block.0.mixer.value.weight", "encoderblock_0/LinearAttention_1/value/kernel"},
-        {"block.0.mixer.output.weight", "encoderblock_0/LinearAttention_1/out/kernel"},
-        {"block.0.norm2.gain", "encoderblock_0/LayerNorm_2/scale"},
-        {"block.0.norm2.bias", "encoderblock_0/LayerNorm_2/bias"},
-        {"block.0.ffn.in.weight", "encoderblock_0/MlpBlock_3/Dense_0/kernel"},
-        {"block.0.ffn.in.bias", "encoderblock_0/MlpBlock_3/Dense_0/bias"},
-        {"block.0.ffn.out.weight", "encoderblock_0/MlpBlock_3/Dense_1/kernel"},
-        {"block.0.ffn.out.bias", "encoderblock_0/MlpBlock_3/Dense_1/bias"},
-        {"final.gain", "encoder_norm/scale"},
-        {"final.bias", "encoder_norm/bias"},
-        {"head.hidden.weight", "mlp/kernel"},
-        {"head.hidden.bias", "mlp/bias"},
-        {"head.output.weight", "logits/kernel"},
-        {"head.output.bias", "logits/bias"},
-    };
+    static const struct outside_name map[] = {
+        {"embed.token", "Embed_0/embedding", AS_IT_IS},
+        {"embed.cls", "cls", AS_IT_IS},
+        {"block.0.norm1.gain", "encoderblock_0/LayerNorm_0/scale", AS_IT_IS},
+        {"block.0.norm1.bias", "encoderblock_0/LayerNorm_0/bias", AS_IT_IS},
+        {"block.0.mixer.query.weight", "encoderblock_0/LinearAttention_1/query/kernel", AS_IT_IS},
+        {"block.0.mixer.key.weight", "encoderblock_0/LinearAttention_1/key/kernel", AS_IT_IS},
+        {"block.0.mixer.value.weight", "encoderblock_0/LinearAttention_1/value/kernel", AS_IT_IS},
+        {"block.0.mixer.output.weight", "encoderblock_0/LinearAttention_1/out/kernel", AS_IT_IS},
+        {"block.0.norm2.gain", "encoderblock_0/LayerNorm_2/scale", AS_IT_IS},
+        {"block.0.norm2.bias", "encoderblock_0/LayerNorm_2/bias", AS_IT_IS},
+        {"block.0.ffn.in.weight", "encoderblock_0/MlpBlock_3/Dense_0/kernel", AS_IT_IS},
+        {"block.0.ffn.in.bias", "encoderblock_0/MlpBlock_3/Dense_0/bias", AS_IT_IS},
+        {"block.0.ffn.out.weight", "encoderblock_0/MlpBlock_3/Dense_1/kernel", AS_IT_IS},
+        {"block.0.ffn.out.bias", "encoderblock_0/MlpBlock_3/Dense_1/bias", AS_IT_IS},
+        {"final.gain", "encoder_norm/scale", AS_IT_IS},
+        {"final.bias", "encoder_norm/bias", AS_IT_IS},
+        {"head.hidden.weight", "mlp/kernel", AS_IT_IS},
+        {"head.hidden.bias", "mlp/bias", AS_IT_IS},
+        {"head.output.weight", "logits/kernel", AS_IT_IS},
+        {"head.output.bias", "logits/bias", AS_IT_IS},
+        {0}};
     struct assay_model *m = claim_model(
         c,
         LRA "vocab=9 classes=3 width=16 heads=2 head_width=4 hidden=16 layers=1 length=14 pool=cls "
             "position=sinusoidal activation=gelu_tanh norm_eps=1e-6 head_hidden=16");
-    char name[96];
-    for (size_t i = 0; i < sizeof map / sizeof *map; i++) {
-        snprintf(name, sizeof name, "lra/encoder/param/%s", map[i].theirs);
-        outside_load(c, m, map[i].ours, name, AS_IT_IS);
-    }
+    outside_load_all(c, m, "", "lra/encoder/param/", map, -1);
     struct assay_shape shape = {0};
     const int32_t *ids = outside_ids(c, "lra/encoder/input/ids", &shape);
     struct claim_pass *p =
@@ -425,10 +394,7 @@ static void meets_the_benchmarks_encoder(struct claim *c)
     if (!cotangent || c->profile != ASSAY_F64)
         return;
     claim_backward(c, p, 1, &p->output, &cotangent);
-    for (size_t i = 0; i < sizeof map / sizeof *map; i++) {
-        snprintf(name, sizeof name, "lra/encoder/grad/%s", map[i].theirs);
-        outside_meets(c, claim_gradient(c, p, map[i].ours), name, NULL, AS_IT_IS);
-    }
+    outside_meet_gradients(c, p, "", "lra/encoder/grad/", map, -1);
 }
 
 /* ---- descriptor ---- */

@@ -90,6 +90,37 @@ void outside_load(struct claim *c, struct assay_model *m, const char *entry, con
     free(value);
 }
 
+/* One name of the list in full; false (reported) if it is too long. */
+static bool joined(struct claim *c, const char *prefix, const char *name, char full[160])
+{
+    bool fits = snprintf(full, 160, "%s%s", prefix, name) < 160;
+    return fits || claim_true(c, false, "a name of at most 159 characters: '%s%s'", prefix, name);
+}
+
+void outside_load_all(struct claim *c, struct assay_model *m, const char *ours, const char *theirs,
+                      const struct outside_name *list, long index)
+{
+    for (; list->ours; list++) {
+        char entry[160], name[160];
+        struct outside_view view = list->view;
+        view.index = index >= 0 ? index : view.index;
+        if (joined(c, ours, list->ours, entry) && joined(c, theirs, list->theirs, name))
+            outside_load(c, m, entry, name, view);
+    }
+}
+
+void outside_meet_gradients(struct claim *c, struct claim_pass *p, const char *ours,
+                            const char *theirs, const struct outside_name *list, long index)
+{
+    for (; list->ours; list++) {
+        char entry[160], name[160];
+        struct outside_view view = list->view;
+        view.index = index >= 0 ? index : view.index;
+        if (joined(c, ours, list->ours, entry) && joined(c, theirs, list->theirs, name))
+            outside_meets(c, claim_gradient(c, p, entry), name, NULL, view);
+    }
+}
+
 const int32_t *outside_ids(struct claim *c, const char *name, struct assay_shape *shape)
 {
     const double *theirs = c->outside ? c->outside(c->archive, name, shape) : NULL;
