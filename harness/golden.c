@@ -50,10 +50,10 @@ static void *place(struct computing *c, const char *prefix, const char *name, in
         snprintf(made.name, sizeof made.name, "%s%s@%d", prefix, name, again);
     if (set->count == set->room) {
         size_t room = set->room ? 2 * set->room : 64;
-        struct assay_golden_tensor *tensor = realloc(set->tensor, room * sizeof *tensor);
-        if (!tensor)
+        struct assay_golden_tensor *more = realloc(set->tensor, room * sizeof *more);
+        if (!more)
             return NULL;
-        set->tensor = tensor;
+        set->tensor = more;
         set->room = room;
     }
     made.data = calloc(made.elements + 1, bytes);

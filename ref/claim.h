@@ -83,6 +83,8 @@ void outside_load_all(struct claim *c, struct assay_model *m, const char *ours, 
 void outside_meet_gradients(struct claim *c, struct claim_pass *p, const char *ours, const char *theirs, const struct outside_name *list,
                             long index);
 const int32_t *outside_ids(struct claim *c, const char *name, struct assay_shape *shape);
+/* Numbers as a batch's input, which holds binary32. */
+struct assay_input claim_input(struct claim *c, const char *name, struct assay_shape shape, const double *values);
 struct assay_batch *claim_batch_of(struct claim *c, int inputs, const struct assay_input *input);
 /* binary64: within 1e-9 of the tensor's scale (of all of it, whatever the view). binary32, outputs only: within max(2 |their binary32 - truth|, 8 roundoff *
  * scale) of the truth. `name` is of the truth ("output/y"); name32 of their binary32 run or NULL. */

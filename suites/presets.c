@@ -22,13 +22,6 @@ const struct assay_preset assay_presets[] = {
         .schedule = {.rule = SCHEDULE_COSINE, .base = 1e-3, .warmup = 60},
     },
     {
-        .task = "listops", .name = "golden", .suite = "lra",
-        .model = ARENA "pool=cls width=16 heads=2 hidden=32 layers=2 head_hidden=32",
-        .steps = 20, .batch = 8, .curve = 1,
-        .optimizer = ARENA_OPTIMIZER,
-        .schedule = {.rule = SCHEDULE_COSINE, .base = 1e-3, .warmup = 4},
-    },
-    {
         .task = "listops", .name = "paper", .suite = "lra",
         .model = ARENA "pool=cls width=512 heads=8 hidden=1024 layers=4 head_hidden=1024 dropout=0.1 "
                        "attention_dropout=0.1 explicit_attention=1",

@@ -347,14 +347,13 @@ static void affine_norms_fold(struct claim *c)
 /* ---- outside vectors: ZixuanJiang/pre-rmsnorm-transformer ---- */
 
 /* Their image [2, 3, 8, 8] as 16 patches of (row, column, channel) numbers, "(p1 p2 c)". */
-static void patches_of(const double *image, float *patch)
+static void patches_of(const double *image, double *patch)
 {
     for (size_t b = 0; b < 2; b++)
         for (size_t i = 0; i < 16; i++)
             for (size_t j = 0; j < 12; j++) {
                 size_t row = i / 4 * 2 + j / 6, column = i % 4 * 2 + j / 3 % 2, channel = j % 3;
-                patch[(b * 16 + i) * 12 + j] =
-                    (float)image[((b * 3 + channel) * 8 + row) * 8 + column];
+                patch[(b * 16 + i) * 12 + j] = image[((b * 3 + channel) * 8 + row) * 8 + column];
             }
 }
 
@@ -446,12 +445,12 @@ static void meets_the_image_model(struct claim *c)
 {
     struct assay_shape shape;
     const double *image = c->outside ? c->outside(c->archive, "vit/input/image", &shape) : NULL;
-    float patch[2 * 16 * 12];
+    double patch[2 * 16 * 12];
     if (!claim_true(c, image != NULL, "the outside vectors have the image"))
         return;
     patches_of(image, patch);
-    struct assay_batch *b =
-        claim_batch_of(c, 1, &(struct assay_input){"values", ASSAY_REAL, SHAPE(2, 16, 12), patch});
+    struct assay_input values = claim_input(c, "values", SHAPE(2, 16, 12), patch);
+    struct assay_batch *b = claim_batch_of(c, 1, &values);
     struct forms f =
         three_forms(c, "inputs=values values=12 pool=cls cls_position=0 classes=5 length=16");
     struct passes p;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The reference model: presets, frames, positions, pooling, heads; gradients; decoding; padding; parameter counts; refusals. */
+/* The reference model: presets, frames, positions, pooling, heads; gradients; decoding; padding;
+ * parameter counts; refusals. */
 #include "ref/model.h"
 
 #include <math.h>
@@ -12,13 +13,19 @@
 #include "ref/variant.h"
 
 /* Weights large enough that every part is felt. */
-#define TINY "vocab=13 length=9 width=8 heads=2 hidden=12 layers=2 decoder_layers=2 classes=3 weight_deviation=0.3 embed_deviation=0.5"
+#define TINY \
+    "vocab=13 length=9 width=8 heads=2 hidden=12 layers=2 decoder_layers=2 classes=3 " \
+    "weight_deviation=0.3 embed_deviation=0.5"
 enum { SAMPLES = 2, LENGTH = 7 };
 
 /* each: the gradient is tried tensor by tensor. */
-struct setting { const char *name, *overrides; bool each; };
+struct setting {
+    const char *name, *overrides;
+    bool each;
+};
 
-static bool make(struct assay_model *m, const struct assay_kernels *kernels, const struct assay_variant *variant, const char *overrides,
+static bool make(struct assay_model *m, const struct assay_kernels *kernels,
+                 const struct assay_variant *variant, const char *overrides,
                  struct assay_batch **batch)
 {
     struct assay_config c;
@@ -26,7 +33,8 @@ static bool make(struct assay_model *m, const struct assay_kernels *kernels, con
     /* preset= resets everything, so it has to come first. */
     size_t preset = strncmp(overrides, "preset=", 7) == 0 ? strcspn(overrides, " ") : 0;
     snprintf(text, sizeof text, "%.*s " TINY " %s", (int)preset, overrides, overrides + preset);
-    if (config_make(&c, variant, text, error, sizeof error) != 0 || !(*batch = batch_random(&c, SAMPLES, LENGTH, 3))) {
+    if (config_make(&c, variant, text, error, sizeof error) != 0
+        || !(*batch = batch_random(&c, SAMPLES, LENGTH, 3))) {
         diag("%s: %s", text, error);
         return false;
     }
@@ -38,12 +46,14 @@ static bool make(struct assay_model *m, const struct assay_kernels *kernels, con
 }
 
 /* The logits as binary64 numbers; NULL after an error. *count: how many. */
-static double *logits_of(struct assay_model *m, const struct assay_batch *batch, struct assay_decode *decode, size_t *count)
+static double *logits_of(struct assay_model *m, const struct assay_batch *batch,
+                         struct assay_decode *decode, size_t *count)
 {
     tape t;
     tape_open(&t, m->kernels);
     t.recording = false;
-    struct assay_pass pass = {.model = m, .t = &t, .batch = batch, .denominator = 1, .decode = decode};
+    struct assay_pass pass = {
+        .model = m, .t = &t, .batch = batch, .denominator = 1, .decode = decode};
     tensor y = model_forward(&pass);
     double *values = NULL;
     *count = elements_of(y);
@@ -62,39 +72,55 @@ static bool equal(const double *a, const double *b, size_t n)
     return a && b && memcmp(a, b, n * sizeof *a) == 0;
 }
 
-/* ---- every form runs, alike on both tables and with both attentions, and its gradient is its derivative ---- */
+/* ---- every form runs, alike on both tables and with both attentions, and its gradient is its
+ * derivative ---- */
 
 static const struct setting settings[] = {
     {"pre-LN encoder", "preset=pre_ln", true},
     {"pre-LN encoder, class token", "preset=pre_ln pool=cls", false},
-    {"pre-LN encoder, class token without a position", "preset=pre_ln pool=cls cls_position=0", false},
+    {"pre-LN encoder, class token without a position", "preset=pre_ln pool=cls cls_position=0",
+     false},
     {"pre-LN encoder, first token", "preset=pre_ln pool=first head_hidden=6", false},
-    {"pre-LN encoder, the benchmark's", "preset=pre_ln position=sinusoidal pool=cls weights=xavier activation=gelu_tanh attention_bias=0 "
-                                        "output_bias=0 head_hidden=12 embed_deviation=1 norm_eps=1e-6", false},
+    {"pre-LN encoder, the benchmark's",
+     "preset=pre_ln position=sinusoidal pool=cls weights=xavier activation=gelu_tanh "
+     "attention_bias=0 "
+     "output_bias=0 head_hidden=12 embed_deviation=1 norm_eps=1e-6",
+     false},
     {"post-LN encoder", "preset=post_ln", true},
     {"post-LN decoder", "preset=post_ln frame=decoder head=language pad_is_zero=0", false},
     {"pre-LN decoder", "preset=pre_ln frame=decoder head=language pad_is_zero=0", false},
     {"Llama decoder", "preset=llama", true},
-    {"Llama decoder, one key head, interleaved pairs, half rotated", "preset=llama key_heads=1 rotary_interleaved=1 rotary_width=2", false},
+    {"Llama decoder, one key head, interleaved pairs, half rotated",
+     "preset=llama key_heads=1 rotary_interleaved=1 rotary_width=2", false},
     {"Llama encoder", "preset=llama frame=encoder head=classify", false},
     {"T5 encoder-decoder", "preset=t5 buckets=6 bucket_distance=5", true},
     {"T5 encoder", "preset=t5 frame=encoder buckets=6 bucket_distance=5", false},
     {"pre-LN encoder-decoder", "preset=pre_ln frame=encoder_decoder head=language", false},
-    {"post-LN encoder-decoder, tied, scaled embedding", "preset=post_ln frame=encoder_decoder head=language tie_embedding=1 scale_embedding=1 position=sinusoidal", false},
+    {"post-LN encoder-decoder, tied, scaled embedding",
+     "preset=post_ln frame=encoder_decoder head=language tie_embedding=1 scale_embedding=1 "
+     "position=sinusoidal",
+     false},
     {"Llama encoder-decoder", "preset=llama frame=encoder_decoder", false},
     {"no positions", "preset=pre_ln position=none", false},
     {"rotary encoder", "preset=pre_ln position=rotary", false},
     {"ALiBi encoder, 3 heads", "preset=pre_ln position=alibi heads=3 head_width=4", false},
-    {"ALiBi decoder", "preset=pre_ln position=alibi frame=decoder head=language pad_is_zero=0", false},
-    {"T5 positions, decoder", "preset=pre_ln position=t5 buckets=4 bucket_distance=4 frame=decoder head=language pad_is_zero=0", false},
-    {"no norms, ReLU, gated", "preset=pre_ln norm=none final_norm=0 activation=relu gated=1", false},
+    {"ALiBi decoder", "preset=pre_ln position=alibi frame=decoder head=language pad_is_zero=0",
+     false},
+    {"T5 positions, decoder",
+     "preset=pre_ln position=t5 buckets=4 bucket_distance=4 frame=decoder head=language "
+     "pad_is_zero=0",
+     false},
+    {"no norms, ReLU, gated", "preset=pre_ln norm=none final_norm=0 activation=relu gated=1",
+     false},
     {"two towers", "preset=pre_ln head=two_tower pool=first head_hidden=6", false},
-    {"two towers, interactions", "preset=pre_ln head=two_tower pool=mean head_hidden=6 nli=1", false},
+    {"two towers, interactions", "preset=pre_ln head=two_tower pool=mean head_hidden=6 nli=1",
+     false},
     {"two towers, class token asked for", "preset=pre_ln head=two_tower pool=cls", false},
 };
 enum { SETTINGS = sizeof settings / sizeof *settings };
 
-static bool runs_alike(const char *overrides, const char *other_overrides, const struct assay_kernels *one, const struct assay_kernels *two)
+static bool runs_alike(const char *overrides, const char *other_overrides,
+                       const struct assay_kernels *one, const struct assay_kernels *two)
 {
     struct assay_model a, b;
     struct assay_batch *batch, *again;
@@ -131,24 +157,33 @@ static tensor loss_builder(tape *t, const tensor *leaf, int leaves, void *contex
     struct loss_run *run = context;
     (void)leaf;
     (void)leaves;
-    struct assay_pass pass = {.model = run->m, .t = t, .batch = run->batch, .gradients = run->gradients, .denominator = SAMPLES};
+    struct assay_pass pass = {.model = run->m,
+                              .t = t,
+                              .batch = run->batch,
+                              .gradients = run->gradients,
+                              .denominator = SAMPLES};
     return model_loss(&pass, NULL);
 }
 
 /* Entries of every tensor, or (`together`) of all of them as one. */
-static void gradients_hold(struct assay_model *m, const struct assay_batch *batch, bool together, const char *name)
+static void gradients_hold(struct assay_model *m, const struct assay_batch *batch, bool together,
+                           const char *name)
 {
     double *gradients = calloc(m->elements[ASSAY_PARAMETER] + 1, sizeof *gradients);
     struct gradient_leaf *leaf = calloc(m->entries + 1, sizeof *leaf);
     int leaves = 0;
     if (together)
-        leaf[leaves++] = (struct gradient_leaf){
-            .name = "parameters", .shape = SHAPE(m->elements[ASSAY_PARAMETER]), .storage = m->data[ASSAY_PARAMETER], .gradient = gradients};
+        leaf[leaves++] = (struct gradient_leaf){.name = "parameters",
+                                                .shape = SHAPE(m->elements[ASSAY_PARAMETER]),
+                                                .storage = m->data[ASSAY_PARAMETER],
+                                                .gradient = gradients};
     for (size_t i = 0; i < m->entries && !together; i++) {
         const struct assay_entry *e = &m->entry[i];
         if (e->kind == ASSAY_PARAMETER)
-            leaf[leaves++] = (struct gradient_leaf){
-                .name = e->name, .shape = e->shape, .storage = entry_data(m, e), .gradient = gradients + e->offset};
+            leaf[leaves++] = (struct gradient_leaf){.name = e->name,
+                                                    .shape = e->shape,
+                                                    .storage = entry_data(m, e),
+                                                    .gradient = gradients + e->offset};
     }
     struct loss_run run = {m, batch, gradients};
     gradient_ok(m->kernels, loss_builder, &run, leaves, leaf, 17, name);
@@ -158,11 +193,14 @@ static void gradients_hold(struct assay_model *m, const struct assay_batch *batc
 
 static void every_setting(void)
 {
-    const struct assay_kernels *def = assay_kernels_def(ASSAY_F32), *cpu = assay_kernels_cpu(ASSAY_F32, NULL);
+    const struct assay_kernels *def = assay_kernels_def(ASSAY_F32),
+                               *cpu = assay_kernels_cpu(ASSAY_F32, NULL);
     for (int i = 0; i < SETTINGS; i++) {
         char explicit_form[512];
-        snprintf(explicit_form, sizeof explicit_form, "%s explicit_attention=1", settings[i].overrides);
-        ok(runs_alike(settings[i].overrides, settings[i].overrides, def, cpu) && runs_alike(settings[i].overrides, explicit_form, def, def),
+        snprintf(explicit_form, sizeof explicit_form, "%s explicit_attention=1",
+                 settings[i].overrides);
+        ok(runs_alike(settings[i].overrides, settings[i].overrides, def, cpu)
+               && runs_alike(settings[i].overrides, explicit_form, def, def),
            "%s: runs, and tables and forms of attention have the same bits", settings[i].name);
         struct assay_model m;
         struct assay_batch *batch;
@@ -183,12 +221,17 @@ static void values_as_inputs(void)
     assay_rng_named(&rng, 1, "values");
     for (size_t i = 0; i < sizeof values / sizeof *values; i++)
         values[i] = assay_rng_normal(&rng);
-    struct assay_batch batch = {2, {{"values", ASSAY_REAL, SHAPE(SAMPLES, 5, 3), values}, {"label", ASSAY_I32, SHAPE(SAMPLES), label}}};
+    struct assay_batch batch = {2,
+                                {{"values", ASSAY_REAL, SHAPE(SAMPLES, 5, 3), values},
+                                 {"label", ASSAY_I32, SHAPE(SAMPLES), label}}};
     struct assay_config c;
     struct assay_model m;
     char error[512] = "";
-    if (config_make(&c, NULL, "preset=pre_ln " TINY " pool=cls inputs=values values=3", error, sizeof error) == 0 &&
-        model_open(&m, assay_kernels_def(ASSAY_F64), NULL, &c, &batch, 5, error, sizeof error) == 0) {
+    if (config_make(&c, NULL, "preset=pre_ln " TINY " pool=cls inputs=values values=3", error,
+                    sizeof error)
+            == 0
+        && model_open(&m, assay_kernels_def(ASSAY_F64), NULL, &c, &batch, 5, error, sizeof error)
+               == 0) {
         gradients_hold(&m, &batch, false, "real inputs");
         model_close(&m);
     } else {
@@ -199,7 +242,8 @@ static void values_as_inputs(void)
 /* ---- decoding ---- */
 
 /* Tokens first .. first + n - 1 of the input that grows; the others as they are. */
-static void step_batch(const struct assay_batch *all, const char *grows, size_t first, size_t n, int32_t *ids, struct assay_batch *step)
+static void step_batch(const struct assay_batch *all, const char *grows, size_t first, size_t n,
+                       int32_t *ids, struct assay_batch *step)
 {
     *step = *all;
     for (int i = 0; i < step->inputs; i++) {
@@ -220,7 +264,7 @@ static bool decodes(const char *overrides, enum assay_profile profile, size_t ch
     struct assay_batch *batch;
     if (!make(&m, assay_kernels_cpu(profile, NULL), NULL, overrides, &batch))
         return false;
-    for (int i = 0; i < batch->inputs; i++)       /* no padding: what a decoder is given is there */
+    for (int i = 0; i < batch->inputs; i++) /* no padding: what a decoder is given is there */
         for (size_t j = 0; j < shape_elements(batch->input[i].shape); j++) {
             int32_t *id = (int32_t *)(uintptr_t)batch->input[i].data + j;
             *id = *id ? *id : 1;
@@ -232,7 +276,8 @@ static bool decodes(const char *overrides, enum assay_profile profile, size_t ch
     for (size_t at = 0, tokens = chunk; holds && at < LENGTH; at += tokens, tokens = 1) {
         struct assay_batch step;
         int32_t ids[SAMPLES * LENGTH];
-        step_batch(batch, m.config.frame == FRAME_ENCODER_DECODER ? "target_ids" : "ids", at, tokens, ids, &step);
+        step_batch(batch, m.config.frame == FRAME_ENCODER_DECODER ? "target_ids" : "ids", at,
+                   tokens, ids, &step);
         double *y = logits_of(&m, &step, decode, &n);
         holds = y && n == SAMPLES * tokens * row;
         for (size_t s = 0; holds && s < SAMPLES; s++)
@@ -253,11 +298,14 @@ static void decoding(void)
 {
     for (int i = 0; i < SETTINGS; i++) {
         const char *o = settings[i].overrides;
-        bool llama = strcmp(o, "preset=llama") == 0 || strstr(o, "key_heads"), t5 = strncmp(o, "preset=t5 buckets", 17) == 0;
+        bool llama = strcmp(o, "preset=llama") == 0 || strstr(o, "key_heads"),
+             t5 = strncmp(o, "preset=t5 buckets", 17) == 0;
         if (!llama && !t5 && !strstr(o, "frame=decoder") && !strstr(o, "frame=encoder_decoder"))
             continue;
-        ok(decodes(o, ASSAY_F32, 1) && decodes(o, ASSAY_F64, 1), "%s: token by token gives the bits of the parallel form", settings[i].name);
-        ok(decodes(o, ASSAY_F32, 3), "%s: so does a prompt of three tokens, then one at a time", settings[i].name);
+        ok(decodes(o, ASSAY_F32, 1) && decodes(o, ASSAY_F64, 1),
+           "%s: token by token gives the bits of the parallel form", settings[i].name);
+        ok(decodes(o, ASSAY_F32, 3), "%s: so does a prompt of three tokens, then one at a time",
+           settings[i].name);
     }
 }
 
@@ -273,11 +321,14 @@ static void causal_or_not(const char *overrides, bool causal, const char *name)
     }
     size_t n, row = m.config.vocab, changed = 4;
     double *before = logits_of(&m, batch, NULL, &n);
-    int32_t *ids = (int32_t *)(uintptr_t)batch->input[m.config.frame == FRAME_ENCODER_DECODER ? 1 : 0].data;
+    int32_t *ids =
+        (int32_t *)(uintptr_t)batch->input[m.config.frame == FRAME_ENCODER_DECODER ? 1 : 0].data;
     ids[changed] = ids[changed] % 12 + 1;
     double *after = logits_of(&m, batch, NULL, &n);
-    bool earlier = equal(before, after, changed * row), later = !equal(before + changed * row, after + changed * row, row);
-    ok(later && earlier == causal, "%s: changing a token %s", name, causal ? "leaves all earlier outputs as they were" : "is seen by earlier outputs");
+    bool earlier = equal(before, after, changed * row),
+         later = !equal(before + changed * row, after + changed * row, row);
+    ok(later && earlier == causal, "%s: changing a token %s", name,
+       causal ? "leaves all earlier outputs as they were" : "is seen by earlier outputs");
     free(before);
     free(after);
     batch_free(batch);
@@ -291,7 +342,8 @@ static void padding(const char *position)
     struct assay_model m;
     struct assay_batch *batch;
     char overrides[160];
-    snprintf(overrides, sizeof overrides, "preset=pre_ln head=language buckets=6 bucket_distance=5 position=%s", position);
+    snprintf(overrides, sizeof overrides,
+             "preset=pre_ln head=language buckets=6 bucket_distance=5 position=%s", position);
     if (!make(&m, assay_kernels_cpu(ASSAY_F32, NULL), NULL, overrides, &batch)) {
         ok(false, "padding, %s positions", position);
         return;
@@ -300,7 +352,9 @@ static void padding(const char *position)
     const int32_t *own = batch->input[0].data;
     for (size_t s = 0; s < SAMPLES; s++)
         memcpy(ids + s * MORE, own + s * LENGTH, LENGTH * sizeof *ids);
-    struct assay_batch longer = {2, {{"ids", ASSAY_I32, SHAPE(SAMPLES, MORE), ids}, {"target", ASSAY_I32, SHAPE(SAMPLES, MORE), target}}};
+    struct assay_batch longer = {2,
+                                 {{"ids", ASSAY_I32, SHAPE(SAMPLES, MORE), ids},
+                                  {"target", ASSAY_I32, SHAPE(SAMPLES, MORE), target}}};
     size_t n, n2, row = m.config.vocab, padded = 0;
     double *y = logits_of(&m, batch, NULL, &n), *y2 = logits_of(&m, &longer, NULL, &n2);
     bool holds = y && y2 && n2 == SAMPLES * MORE * row;
@@ -310,34 +364,57 @@ static void padding(const char *position)
             if (own[s * LENGTH + i] != 0)
                 holds = equal(y + (s * LENGTH + i) * row, y2 + (s * MORE + i) * row, row);
         }
-    ok(holds && padded > 0, "padding, %s positions: more of it leaves the tokens' outputs as they are", position);
+    ok(holds && padded > 0,
+       "padding, %s positions: more of it leaves the tokens' outputs as they are", position);
     free(y);
     free(y2);
     batch_free(batch);
     model_close(&m);
 }
 
-/* ---- the benchmark's parameter counts (spec card of the Long Range Arena, table F and claim 3) ---- */
+/* ---- the benchmark's parameter counts (spec card of the Long Range Arena, table F and claim 3)
+ * ---- */
 
 static void parameter_counts(void)
 {
-#define BENCHMARK "preset=pre_ln weights=xavier activation=gelu_tanh attention_bias=0 output_bias=0 embed_deviation=1 norm_eps=1e-6 "
-    static const struct { const char *task, *overrides; size_t count; } expected[] = {
-        {"ListOps", BENCHMARK "vocab=17 classes=10 length=2000 width=512 heads=8 hidden=1024 layers=4 pool=cls position=sinusoidal head_hidden=1024", 8948746},
-        {"Text", BENCHMARK "vocab=257 classes=2 length=1000 width=256 heads=4 hidden=1024 layers=4 pool=cls position=sinusoidal head_hidden=1024", 3486722},
-        {"Retrieval", BENCHMARK "head=two_tower vocab=257 classes=2 length=4000 width=128 heads=4 hidden=512 layers=4 pool=first position=sinusoidal head_hidden=512",
+#define BENCHMARK \
+    "preset=pre_ln weights=xavier activation=gelu_tanh attention_bias=0 output_bias=0 " \
+    "embed_deviation=1 norm_eps=1e-6 "
+    static const struct {
+        const char *task, *overrides;
+        size_t count;
+    } expected[] = {
+        {"ListOps",
+         BENCHMARK "vocab=17 classes=10 length=2000 width=512 heads=8 hidden=1024 layers=4 "
+                   "pool=cls position=sinusoidal head_hidden=1024",
+         8948746},
+        {"Text",
+         BENCHMARK "vocab=257 classes=2 length=1000 width=256 heads=4 hidden=1024 layers=4 "
+                   "pool=cls position=sinusoidal head_hidden=1024",
+         3486722},
+        {"Retrieval",
+         BENCHMARK "head=two_tower vocab=257 classes=2 length=4000 width=128 heads=4 hidden=512 "
+                   "layers=4 pool=first position=sinusoidal head_hidden=512",
          1087618},
-        {"Image", BENCHMARK "vocab=256 classes=10 length=1024 width=128 heads=8 head_width=8 hidden=128 layers=1 pool=cls position=learned head_hidden=128", 248458},
-        {"Path-32", BENCHMARK "vocab=256 classes=2 length=1024 width=32 heads=4 head_width=4 hidden=32 layers=4 pool=mean position=sinusoidal head_hidden=32", 26530},
+        {"Image",
+         BENCHMARK "vocab=256 classes=10 length=1024 width=128 heads=8 head_width=8 hidden=128 "
+                   "layers=1 pool=cls position=learned head_hidden=128",
+         248458},
+        {"Path-32",
+         BENCHMARK "vocab=256 classes=2 length=1024 width=32 heads=4 head_width=4 hidden=32 "
+                   "layers=4 pool=mean position=sinusoidal head_hidden=32",
+         26530},
     };
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
         struct assay_config c;
         struct assay_model m = {0};
         char error[512] = "";
         struct assay_batch *batch = NULL;
-        if (config_make(&c, NULL, expected[i].overrides, error, sizeof error) == 0 && (batch = batch_random(&c, 1, 8, 1)))
+        if (config_make(&c, NULL, expected[i].overrides, error, sizeof error) == 0
+            && (batch = batch_random(&c, 1, 8, 1)))
             model_open(&m, assay_kernels_def(ASSAY_F32), NULL, &c, batch, 1, error, sizeof error);
-        ok(m.elements[ASSAY_PARAMETER] == expected[i].count, "%s of the benchmark has %zu parameters (%zu) %s", expected[i].task, expected[i].count,
+        ok(m.elements[ASSAY_PARAMETER] == expected[i].count,
+           "%s of the benchmark has %zu parameters (%zu) %s", expected[i].task, expected[i].count,
            m.elements[ASSAY_PARAMETER], error);
         batch_free(batch);
         model_close(&m);
@@ -346,14 +423,19 @@ static void parameter_counts(void)
 
 /* ---- two towers ---- */
 
-static tensor bare_head(layer *l, tensor x) { (void)l; return x; }
+static tensor bare_head(layer *l, tensor x)
+{
+    (void)l;
+    return x;
+}
 static const struct assay_variant bare = {.id = "bare", .slot = {.head = bare_head}};
 
 static void towers(void)
 {
     struct assay_model m;
     struct assay_batch *batch;
-    if (!make(&m, assay_kernels_cpu(ASSAY_F32, NULL), &bare, "preset=pre_ln head=two_tower pool=first nli=1", &batch)) {
+    if (!make(&m, assay_kernels_cpu(ASSAY_F32, NULL), &bare,
+              "preset=pre_ln head=two_tower pool=first nli=1", &batch)) {
         ok(false, "two towers");
         return;
     }
@@ -427,7 +509,8 @@ static void bad_batch(const char *overrides, const struct assay_batch *bad, cons
     struct assay_pass pass = {.model = &m, .t = &t, .batch = bad, .denominator = 1};
     tensor y = model_loss(&pass, NULL);
     const char *error = tape_error(&t);
-    ok(!y && error && strstr(error, part) && strstr(error, "reference"), "refused: %s", error ? error : "nothing");
+    ok(!y && error && strstr(error, part) && strstr(error, "reference"), "refused: %s",
+       error ? error : "nothing");
     tape_close(&t);
     batch_free(batch);
     model_close(&m);
@@ -437,16 +520,20 @@ static void bad_batches(void)
 {
     int32_t ids[24] = {1, 2, 3, 13, 5}, label[2] = {0, 3};
     struct assay_batch none = {1, {{"label", ASSAY_I32, SHAPE(2), label}}};
-    struct assay_batch large = {2, {{"ids", ASSAY_I32, SHAPE(1, 5), ids}, {"label", ASSAY_I32, SHAPE(1), label}}};
+    struct assay_batch large = {
+        2, {{"ids", ASSAY_I32, SHAPE(1, 5), ids}, {"label", ASSAY_I32, SHAPE(1), label}}};
     bad_batch("preset=pre_ln", &none, "the batch has no input 'ids'");
     bad_batch("preset=pre_ln", &large, "13");
     ids[3] = 1;
-    struct assay_batch longer = {2, {{"ids", ASSAY_I32, SHAPE(2, 10), ids}, {"label", ASSAY_I32, SHAPE(2), label}}};
+    struct assay_batch longer = {
+        2, {{"ids", ASSAY_I32, SHAPE(2, 10), ids}, {"label", ASSAY_I32, SHAPE(2), label}}};
     bad_batch("preset=pre_ln", &longer, "embed");
     bad_batch("preset=pre_ln position=sinusoidal", &longer, "embed");
-    struct assay_batch classes = {2, {{"ids", ASSAY_I32, SHAPE(2, 5), ids}, {"label", ASSAY_I32, SHAPE(2), label}}};
+    struct assay_batch classes = {
+        2, {{"ids", ASSAY_I32, SHAPE(2, 5), ids}, {"label", ASSAY_I32, SHAPE(2), label}}};
     bad_batch("preset=pre_ln", &classes, "cross_entropy");
-    struct assay_batch flat = {2, {{"ids", ASSAY_I32, SHAPE(5), ids}, {"label", ASSAY_I32, SHAPE(2), label}}};
+    struct assay_batch flat = {
+        2, {{"ids", ASSAY_I32, SHAPE(5), ids}, {"label", ASSAY_I32, SHAPE(2), label}}};
     bad_batch("preset=pre_ln", &flat, "embed");
 }
 
@@ -455,8 +542,10 @@ static void same_start(void)
 {
     struct assay_model a, b, other;
     struct assay_batch *batch, *batch2, *batch3;
-    bool holds = make(&a, assay_kernels_def(ASSAY_F32), NULL, "preset=t5", &batch) && make(&b, assay_kernels_def(ASSAY_F64), NULL, "preset=t5", &batch2) &&
-                 make(&other, assay_kernels_def(ASSAY_F64), NULL, "preset=t5", &batch3) && a.entries == b.entries && !model_initialise(&other, 6);
+    bool holds = make(&a, assay_kernels_def(ASSAY_F32), NULL, "preset=t5", &batch)
+                 && make(&b, assay_kernels_def(ASSAY_F64), NULL, "preset=t5", &batch2)
+                 && make(&other, assay_kernels_def(ASSAY_F64), NULL, "preset=t5", &batch3)
+                 && a.entries == b.entries && !model_initialise(&other, 6);
     size_t moved = 0;
     for (size_t i = 0; holds && i < a.entries; i++) {
         double x[512], y[512], z[512];
@@ -469,7 +558,8 @@ static void same_start(void)
         holds = equal(x, y, a.entry[i].elements);
         moved += !equal(x, z, a.entry[i].elements);
     }
-    ok(holds && moved > 10, "initial values are the same numbers in both profiles, and others with another seed");
+    ok(holds && moved > 10,
+       "initial values are the same numbers in both profiles, and others with another seed");
     batch_free(batch);
     batch_free(batch2);
     batch_free(batch3);
@@ -480,12 +570,14 @@ static void same_start(void)
 
 int main(void)
 {
-    static const char *const positions[] = {"none", "learned", "sinusoidal", "rotary", "alibi", "t5"};
+    static const char *const positions[] = {"none",   "learned", "sinusoidal",
+                                            "rotary", "alibi",   "t5"};
     every_setting();
     values_as_inputs();
     decoding();
     causal_or_not("preset=llama", true, "Llama decoder");
-    causal_or_not("preset=pre_ln frame=decoder head=language pad_is_zero=0", true, "pre-LN decoder");
+    causal_or_not("preset=pre_ln frame=decoder head=language pad_is_zero=0", true,
+                  "pre-LN decoder");
     causal_or_not("preset=t5", true, "T5 decoder");
     causal_or_not("preset=pre_ln head=language", false, "pre-LN encoder");
     for (size_t i = 0; i < sizeof positions / sizeof *positions; i++)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Training: schedules, optimizers, the order of the merge, and that workers, tables and interruptions don't show in the bits. */
+/* Training: schedules, optimizers, the order of the merge, and that workers, tables and
+ * interruptions don't show in the bits. */
 #include "ref/train.h"
 
 #include <math.h>
@@ -17,16 +18,33 @@ void *__libc_calloc(size_t, size_t);
 void *__libc_realloc(void *, size_t);
 void *__libc_memalign(size_t, size_t);
 static size_t allocations;
-static void *counted(void *p) { __atomic_add_fetch(&allocations, 1, __ATOMIC_RELAXED); return p; }
-void *malloc(size_t n) { return counted(__libc_malloc(n)); }
-void *calloc(size_t n, size_t size) { return counted(__libc_calloc(n, size)); }
-void *realloc(void *p, size_t n) { return counted(__libc_realloc(p, n)); }
-void *aligned_alloc(size_t alignment, size_t n) { return counted(__libc_memalign(alignment, n)); }
+static void *counted(void *p)
+{
+    __atomic_add_fetch(&allocations, 1, __ATOMIC_RELAXED);
+    return p;
+}
+void *malloc(size_t n)
+{
+    return counted(__libc_malloc(n));
+}
+void *calloc(size_t n, size_t size)
+{
+    return counted(__libc_calloc(n, size));
+}
+void *realloc(void *p, size_t n)
+{
+    return counted(__libc_realloc(p, n));
+}
+void *aligned_alloc(size_t alignment, size_t n)
+{
+    return counted(__libc_memalign(alignment, n));
+}
 #endif
 
 enum { SAMPLES = 40, LENGTH = 8, CLASSES = 3 };
-static const char tiny[] = "preset=pre_ln vocab=11 length=8 width=8 heads=2 hidden=12 layers=2 classes=3 dropout=0.1 "
-                           "weight_deviation=0.3 embed_deviation=1";
+static const char tiny[] =
+    "preset=pre_ln vocab=11 length=8 width=8 heads=2 hidden=12 layers=2 classes=3 dropout=0.1 "
+    "weight_deviation=0.3 embed_deviation=1";
 
 /* A task that can be learnt: the class is the first token's remainder. */
 static int32_t ids[SAMPLES * LENGTH], label[SAMPLES], target[SAMPLES * LENGTH];
@@ -46,32 +64,48 @@ static void make_samples(void)
 
 static struct assay_data samples_data(size_t count)
 {
-    return (struct assay_data){count, 2, {{"ids", ASSAY_I32, SHAPE(count, LENGTH), ids}, {"label", ASSAY_I32, SHAPE(count), label}}};
+    return (struct assay_data){
+        count,
+        2,
+        {{"ids", ASSAY_I32, SHAPE(count, LENGTH), ids}, {"label", ASSAY_I32, SHAPE(count), label}}};
 }
 
-static struct assay_model make_model(const struct assay_kernels *kernels, const struct assay_variant *variant, const char *settings, uint64_t seed)
+static struct assay_model make_model(const struct assay_kernels *kernels,
+                                     const struct assay_variant *variant, const char *settings,
+                                     uint64_t seed)
 {
     struct assay_model m = {0};
     struct assay_config c;
     char error[512] = "";
-    struct assay_batch batch = {2, {{"ids", ASSAY_I32, SHAPE(2, LENGTH), NULL}, {"label", ASSAY_I32, SHAPE(2), NULL}}};
-    if (config_make(&c, variant, settings, error, sizeof error) != 0 ||
-        model_open(&m, kernels, variant, &c, &batch, seed, error, sizeof error) != 0)
+    struct assay_batch batch = {
+        2, {{"ids", ASSAY_I32, SHAPE(2, LENGTH), NULL}, {"label", ASSAY_I32, SHAPE(2), NULL}}};
+    if (config_make(&c, variant, settings, error, sizeof error) != 0
+        || model_open(&m, kernels, variant, &c, &batch, seed, error, sizeof error) != 0)
         diag("model: %s", error);
     return m;
 }
 
-static const struct assay_optimizer adamw = {.rule = OPTIMIZER_ADAMW, .beta1 = 0.9, .beta2 = 0.98, .eps = 1e-9, .decay = 0.1, .clip = 1};
+static const struct assay_optimizer adamw = {
+    .rule = OPTIMIZER_ADAMW, .beta1 = 0.9, .beta2 = 0.98, .eps = 1e-9, .decay = 0.1, .clip = 1};
 static const struct assay_optimizer plain_sgd = {.rule = OPTIMIZER_SGD, .eps = 1};
 
 static struct assay_phase make_phase(const struct assay_data *data)
 {
     return (struct assay_phase){
-        .name = "main", .data = data, .optimizer = adamw, .schedule = {SCHEDULE_COSINE, 0.02, 3, 20}, .steps = 20, .batch = 12, .shard = 1,
+        .name = "main",
+        .data = data,
+        .optimizer = adamw,
+        .schedule = {SCHEDULE_COSINE, 0.02, 3, 20},
+        .steps = 20,
+        .batch = 12,
+        .shard = 1,
     };
 }
 
-static size_t state_bytes(const struct assay_model *m) { return m->elements[ASSAY_PARAMETER] * m->kernels->element; }
+static size_t state_bytes(const struct assay_model *m)
+{
+    return m->elements[ASSAY_PARAMETER] * m->kernels->element;
+}
 
 static bool run_steps(struct assay_trainer *t, size_t steps)
 {
@@ -83,7 +117,8 @@ static bool run_steps(struct assay_trainer *t, size_t steps)
     return true;
 }
 
-static bool open_or_say(struct assay_trainer *t, struct assay_model *m, const struct assay_phase *phase, uint64_t seed, size_t threads)
+static bool open_or_say(struct assay_trainer *t, struct assay_model *m,
+                        const struct assay_phase *phase, uint64_t seed, size_t threads)
 {
     if (trainer_open(t, m, phase, seed, threads) == 0)
         return true;
@@ -92,7 +127,11 @@ static bool open_or_say(struct assay_trainer *t, struct assay_model *m, const st
 }
 
 /* Everything that a run leaves behind, as bytes. */
-struct outcome { unsigned char *bytes; size_t size; double loss; };
+struct outcome {
+    unsigned char *bytes;
+    size_t size;
+    double loss;
+};
 
 static void keep_bytes(struct outcome *o, const void *from, size_t size)
 {
@@ -118,38 +157,54 @@ static struct outcome outcome_of(const struct assay_trainer *t)
 
 static bool same_outcome(const struct outcome *a, const struct outcome *b)
 {
-    return a->size > sizeof(double) && a->size == b->size && memcmp(a->bytes, b->bytes, a->size) == 0;
+    return a->size > sizeof(double) && a->size == b->size
+           && memcmp(a->bytes, b->bytes, a->size) == 0;
 }
 
 /* ---- schedules ---- */
 
 static void schedules(void)
 {
-    struct assay_schedule listops = {SCHEDULE_INVERSE_SQRT, 0.05, 1000, 5000}, text = {SCHEDULE_INVERSE_SQRT, 0.05, 8000, 20000};
+    struct assay_schedule listops = {SCHEDULE_INVERSE_SQRT, 0.05, 1000, 5000},
+                          text = {SCHEDULE_INVERSE_SQRT, 0.05, 8000, 20000};
     double top = schedule_rate(&listops, 1000);
     /* The claim gives five and four digits: half a unit of the last one. */
-    ok(fabs(top - 1.5811e-3) <= 5e-8, "inverse square root: the rate at the end of the warm-up of 1000 is 1.5811e-3 (%.9g)", top);
-    ok(schedule_rate(&listops, 500) == top / 2, "... at half of the warm-up it is half of that, exactly");
-    ok(schedule_rate(&listops, 4000) == top / 2, "... at four times the warm-up it is half of that, exactly");
-    ok(fabs(schedule_rate(&text, 8000) - 5.590e-4) <= 5e-8, "... with warm-up 8000 it peaks at 5.590e-4 (%.9g)", schedule_rate(&text, 8000));
+    ok(fabs(top - 1.5811e-3) <= 5e-8,
+       "inverse square root: the rate at the end of the warm-up of 1000 is 1.5811e-3 (%.9g)", top);
+    ok(schedule_rate(&listops, 500) == top / 2,
+       "... at half of the warm-up it is half of that, exactly");
+    ok(schedule_rate(&listops, 4000) == top / 2,
+       "... at four times the warm-up it is half of that, exactly");
+    ok(fabs(schedule_rate(&text, 8000) - 5.590e-4) <= 5e-8,
+       "... with warm-up 8000 it peaks at 5.590e-4 (%.9g)", schedule_rate(&text, 8000));
     struct assay_schedule cosine = {SCHEDULE_COSINE, 0.001, 312, 1000};
     double base = (double)0.001f;
-    ok(schedule_rate(&cosine, 312) == base, "cosine: the rate at the end of the warm-up is the base");
+    ok(schedule_rate(&cosine, 312) == base,
+       "cosine: the rate at the end of the warm-up is the base");
     /* pi is rounded by 2^-25 of itself, the sum and the product by 2^-24: 2^-22 covers them. */
-    ok(fabs(schedule_rate(&cosine, 812) - base / 2) <= base * 0x1p-22, "... half a period later it is half of the base");
-    ok(schedule_rate(&cosine, 1311) < base * 1e-4 && schedule_rate(&cosine, 1312) == base, "... it falls to nearly 0 and starts again after a period");
-    struct assay_schedule linear = {SCHEDULE_LINEAR, 0.5, 4, 12}, constant = {SCHEDULE_CONSTANT, 0.5, 4, 12};
-    ok(schedule_rate(&linear, 1) == 0.125 && schedule_rate(&linear, 4) == 0.5 && schedule_rate(&linear, 8) == 0.25 &&
-       schedule_rate(&linear, 12) == 0 && schedule_rate(&linear, 13) == 0, "linear: up over the warm-up, down to 0 at the last step");
-    ok(schedule_rate(&constant, 2) == 0.25 && schedule_rate(&constant, 400) == 0.5, "constant: up over the warm-up, then the base");
+    ok(fabs(schedule_rate(&cosine, 812) - base / 2) <= base * 0x1p-22,
+       "... half a period later it is half of the base");
+    ok(schedule_rate(&cosine, 1311) < base * 1e-4 && schedule_rate(&cosine, 1312) == base,
+       "... it falls to nearly 0 and starts again after a period");
+    struct assay_schedule linear = {SCHEDULE_LINEAR, 0.5, 4, 12},
+                          constant = {SCHEDULE_CONSTANT, 0.5, 4, 12};
+    ok(schedule_rate(&linear, 1) == 0.125 && schedule_rate(&linear, 4) == 0.5
+           && schedule_rate(&linear, 8) == 0.25 && schedule_rate(&linear, 12) == 0
+           && schedule_rate(&linear, 13) == 0,
+       "linear: up over the warm-up, down to 0 at the last step");
+    ok(schedule_rate(&constant, 2) == 0.25 && schedule_rate(&constant, 400) == 0.5,
+       "constant: up over the warm-up, then the base");
     constant.warmup = 0;
     ok(schedule_rate(&constant, 1) == 0.5, "a warm-up of 0 is none");
 }
 
 static void default_shards(void)
 {
-    static const struct { size_t batch, length, shard; } expected[] = {
-        {32, 512, 1}, {32, 511, 4}, {64, 16, 8}, {63, 16, 8}, {57, 16, 8}, {56, 16, 4}, {16, 16, 2}, {8, 16, 1}, {3, 16, 1},
+    static const struct {
+        size_t batch, length, shard;
+    } expected[] = {
+        {32, 512, 1}, {32, 511, 4}, {64, 16, 8}, {63, 16, 8}, {57, 16, 8},
+        {56, 16, 4},  {16, 16, 2},  {8, 16, 1},  {3, 16, 1},
     };
     bool holds = true;
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
@@ -157,7 +212,8 @@ static void default_shards(void)
         holds &= phase_shard(&phase, expected[i].length) == expected[i].shard;
     }
     struct assay_phase fixed = {.batch = 32, .shard = 3};
-    ok(holds && phase_shard(&fixed, 4000) == 3, "default shards: 1 sample from length 512 on, else the largest of 1, 2, 4, 8 that leaves 8 shards");
+    ok(holds && phase_shard(&fixed, 4000) == 3, "default shards: 1 sample from length 512 on, else "
+                                                "the largest of 1, 2, 4, 8 that leaves 8 shards");
 }
 
 /* ---- an independent step: one tape per shard, plain loops in binary32 ---- */
@@ -176,8 +232,8 @@ static void rows_of_step(size_t count, size_t batch, uint64_t seed, size_t step,
 }
 
 /* gradient: [elements], of `samples` rows from `from` on within the step's batch of `batch`. */
-static double shard_gradient(struct assay_model *m, uint64_t seed, size_t step, const int32_t *rows, size_t from, size_t samples, size_t batch,
-                             float *gradient)
+static double shard_gradient(struct assay_model *m, uint64_t seed, size_t step, const int32_t *rows,
+                             size_t from, size_t samples, size_t batch, float *gradient)
 {
     int32_t own_ids[SAMPLES * LENGTH], own_label[SAMPLES];
     uint32_t index[SAMPLES];
@@ -186,7 +242,9 @@ static double shard_gradient(struct assay_model *m, uint64_t seed, size_t step, 
         own_label[s] = label[rows[from + s]];
         index[s] = (uint32_t)(from + s);
     }
-    struct assay_batch b = {2, {{"ids", ASSAY_I32, SHAPE(samples, LENGTH), own_ids}, {"label", ASSAY_I32, SHAPE(samples), own_label}}};
+    struct assay_batch b = {2,
+                            {{"ids", ASSAY_I32, SHAPE(samples, LENGTH), own_ids},
+                             {"label", ASSAY_I32, SHAPE(samples), own_label}}};
     tape t;
     tape_open(&t, m->kernels);
     t.seed = seed;
@@ -194,7 +252,12 @@ static double shard_gradient(struct assay_model *m, uint64_t seed, size_t step, 
     t.sample = index;
     t.samples = samples;
     memset(gradient, 0, m->elements[ASSAY_PARAMETER] * sizeof *gradient);
-    struct assay_pass pass = {.model = m, .t = &t, .batch = &b, .gradients = gradient, .train = true, .denominator = (double)batch};
+    struct assay_pass pass = {.model = m,
+                              .t = &t,
+                              .batch = &b,
+                              .gradients = gradient,
+                              .train = true,
+                              .denominator = (double)batch};
     tensor loss = model_loss(&pass, NULL);
     tape_backward(&t, loss);
     double value = NAN;
@@ -207,7 +270,8 @@ static double shard_gradient(struct assay_model *m, uint64_t seed, size_t step, 
 }
 
 /* A binary counter written as one: a stack of (size, sum), equal sizes are added as they meet. */
-static float *merged_serially(struct assay_model *m, uint64_t seed, const int32_t *rows, size_t shards, size_t shard, size_t batch, float *loss)
+static float *merged_serially(struct assay_model *m, uint64_t seed, const int32_t *rows,
+                              size_t shards, size_t shard, size_t batch, float *loss)
 {
     size_t n = m->elements[ASSAY_PARAMETER], weight[16] = {0};
     float *stack[16];
@@ -216,7 +280,8 @@ static float *merged_serially(struct assay_model *m, uint64_t seed, const int32_
     for (size_t i = 0; i < shards; i++) {
         size_t left = batch - i * shard;
         float *top = malloc((n + 1) * sizeof *top);
-        *loss += (float)shard_gradient(m, seed, 0, rows, i * shard, left < shard ? left : shard, batch, top);
+        *loss += (float)shard_gradient(m, seed, 0, rows, i * shard, left < shard ? left : shard,
+                                       batch, top);
         stack[depth] = top;
         for (weight[depth++] = 1; depth > 1 && weight[depth - 1] == weight[depth - 2]; depth--) {
             for (size_t j = 0; j < n; j++)
@@ -281,27 +346,33 @@ static float integer_power(float base, size_t n)
     return result;
 }
 
-/* One optimizer's step in plain binary32, elements of "head.*" in a group of rate 0.5 and decay 0, the rest rate 2, decay 3. */
-static void step_by_hand(const struct assay_model *m, const struct assay_phase *phase, size_t step, float *g, float *first, float *second, float *average,
-                         float *x, float *norm_out)
+/* One optimizer's step in plain binary32, elements of "head.*" in a group of rate 0.5 and decay
+ * 0, the rest rate 2, decay 3. */
+static void step_by_hand(const struct assay_model *m, const struct assay_phase *phase, size_t step,
+                         float *g, float *first, float *second, float *average, float *x,
+                         float *norm_out)
 {
     const struct assay_optimizer *o = &phase->optimizer;
-    float sum = 0, clip = (float)o->clip, beta1 = (float)o->beta1, beta2 = (float)o->beta2, ema = (float)phase->ema;
+    float sum = 0, clip = (float)o->clip, beta1 = (float)o->beta1, beta2 = (float)o->beta2,
+          ema = (float)phase->ema;
     for (size_t i = 0; i < m->entries; i++)
         if (m->entry[i].kind == ASSAY_PARAMETER)
             sum += lanes_of_squares(m->entry[i].elements, g + m->entry[i].offset);
     float norm = *norm_out = sqrtf(sum), factor = clip > 0 && norm > clip ? clip / norm : 1;
-    float correction1 = 1 - integer_power(beta1, step), correction2 = 1 - integer_power(beta2, step);
+    float correction1 = 1 - integer_power(beta1, step),
+          correction2 = 1 - integer_power(beta2, step);
     for (size_t i = 0; i < m->entries; i++) {
         const struct assay_entry *e = &m->entry[i];
         bool head = strncmp(e->name, "head.", 5) == 0;
-        float rate = (float)schedule_rate(&phase->schedule, step) * (head ? 0.5f : 2.0f), decay = (float)o->decay * (head ? 0.0f : 3.0f);
+        float rate = (float)schedule_rate(&phase->schedule, step) * (head ? 0.5f : 2.0f),
+              decay = (float)o->decay * (head ? 0.0f : 3.0f);
         for (size_t j = e->offset; e->kind == ASSAY_PARAMETER && j < e->offset + e->elements; j++) {
             float d = factor == 1 ? g[j] : g[j] * factor;
             if (o->rule == OPTIMIZER_ADAMW) {
                 first[j] = beta1 * first[j] + (1 - beta1) * d;
                 second[j] = beta2 * second[j] + (1 - beta2) * (d * d);
-                float move = first[j] / correction1 / (sqrtf(second[j] / correction2) + (float)o->eps);
+                float move =
+                    first[j] / correction1 / (sqrtf(second[j] / correction2) + (float)o->eps);
                 x[j] = x[j] - rate * decay * x[j] - rate * move;
             } else {
                 first[j] = (float)o->momentum * first[j] + (d + decay * x[j]);
@@ -315,16 +386,19 @@ static void step_by_hand(const struct assay_model *m, const struct assay_phase *
 static void against_plain_loops(const struct assay_optimizer *optimizer, const char *name)
 {
     enum { STEPS = 6, BATCH = 12 };
-    static const struct assay_group groups[] = {{"head.*", 0.5, 0}, {"*", 2, 3}, {"head.*", 9, 9}, {NULL, 0, 0}};
+    static const struct assay_group groups[] = {
+        {"head.*", 0.5, 0}, {"*", 2, 3}, {"head.*", 9, 9}, {NULL, 0, 0}};
     struct assay_data data = samples_data(SAMPLES);
-    struct assay_model m = make_model(assay_kernels_def(ASSAY_F32), NULL, tiny, 7), own = make_model(assay_kernels_def(ASSAY_F32), NULL, tiny, 7);
+    struct assay_model m = make_model(assay_kernels_def(ASSAY_F32), NULL, tiny, 7),
+                       own = make_model(assay_kernels_def(ASSAY_F32), NULL, tiny, 7);
     struct assay_phase phase = make_phase(&data);
     phase.optimizer = *optimizer;
     phase.groups = groups;
     phase.shard = BATCH;
     phase.ema = 0.75;
     size_t n = m.elements[ASSAY_PARAMETER];
-    float *room = calloc(4 * n + 4, sizeof *room), *g = room, *first = room + n, *second = room + 2 * n, *average = room + 3 * n;
+    float *room = calloc(4 * n + 4, sizeof *room), *g = room, *first = room + n,
+          *second = room + 2 * n, *average = room + 3 * n;
     memcpy(average, own.data[ASSAY_PARAMETER], n * sizeof *average);
     struct assay_trainer t;
     bool holds = open_or_say(&t, &m, &phase, 5, 2), clipped = false, norms = true;
@@ -333,14 +407,21 @@ static void against_plain_loops(const struct assay_optimizer *optimizer, const c
         float norm;
         rows_of_step(SAMPLES, BATCH, 5, step, rows);
         shard_gradient(&own, 5, step, rows, 0, BATCH, BATCH, g);
-        step_by_hand(&own, &phase, step + 1, g, first, second, average, own.data[ASSAY_PARAMETER], &norm);
-        holds = run_steps(&t, 1) && memcmp(m.data[ASSAY_PARAMETER], own.data[ASSAY_PARAMETER], n * sizeof(float)) == 0 &&
-                memcmp(t.average, average, n * sizeof(float)) == 0;
+        step_by_hand(&own, &phase, step + 1, g, first, second, average, own.data[ASSAY_PARAMETER],
+                     &norm);
+        holds =
+            run_steps(&t, 1)
+            && memcmp(m.data[ASSAY_PARAMETER], own.data[ASSAY_PARAMETER], n * sizeof(float)) == 0
+            && memcmp(t.average, average, n * sizeof(float)) == 0;
         norms &= (float)t.gradient_norm == norm;
         clipped |= optimizer->clip > 0 && t.gradient_norm > optimizer->clip;
     }
-    ok(holds, "%s: parameters and their average are those of plain loops, bit by bit, over two epochs, with groups", name);
-    ok(norms && clipped == (optimizer->clip > 0), "%s: the gradient's norm too; %s", name, clipped ? "clipping took place" : "nothing is clipped");
+    ok(holds,
+       "%s: parameters and their average are those of plain loops, bit by bit, over two epochs, "
+       "with groups",
+       name);
+    ok(norms && clipped == (optimizer->clip > 0), "%s: the gradient's norm too; %s", name,
+       clipped ? "clipping took place" : "nothing is clipped");
     trainer_close(&t);
     model_close(&m);
     model_close(&own);
@@ -349,7 +430,8 @@ static void against_plain_loops(const struct assay_optimizer *optimizer, const c
 
 /* ---- what must not show in the bits ---- */
 
-/* Every residual keeps a running mean of its update in a buffer, and counts passes in another (keep 0). */
+/* Every residual keeps a running mean of its update in a buffer, and counts passes in another
+ * (keep 0). */
 static tensor counting_residual(layer *l, tensor x, tensor y)
 {
     size_t width = width_of(x);
@@ -360,9 +442,11 @@ static tensor counting_residual(layer *l, tensor x, tensor y)
     buffer_emit(l, "ticks", offset(l->t, ticks, 1), 0);
     return add(l->t, add(l->t, x, y), scale(l->t, mean, 0.5));
 }
-static const struct assay_variant counting = {.id = "counting", .slot = {.residual = counting_residual}};
+static const struct assay_variant counting = {.id = "counting",
+                                              .slot = {.residual = counting_residual}};
 
-static struct outcome trained(const struct assay_kernels *kernels, size_t threads, size_t shard, size_t stop)
+static struct outcome trained(const struct assay_kernels *kernels, size_t threads, size_t shard,
+                              size_t stop)
 {
     struct assay_data data = samples_data(SAMPLES);
     struct assay_model m = make_model(kernels, &counting, tiny, 3);
@@ -397,7 +481,8 @@ static struct outcome trained(const struct assay_kernels *kernels, size_t thread
 
 static void hidden_in_the_bits(enum assay_profile profile)
 {
-    const struct assay_kernels *def = assay_kernels_def(profile), *cpu = assay_kernels_cpu(profile, NULL);
+    const struct assay_kernels *def = assay_kernels_def(profile),
+                               *cpu = assay_kernels_cpu(profile, NULL);
     struct outcome one = trained(def, 1, 1, 0);
     static const size_t threads[] = {2, 3, 8, 20};
     bool holds = true;
@@ -406,7 +491,10 @@ static void hidden_in_the_bits(enum assay_profile profile)
         holds &= same_outcome(&one, &other);
         free(other.bytes);
     }
-    ok(holds, "binary%d: 1, 2, 3, 8 and 20 threads end in the same bits: parameters, buffers, optimizer, average, loss", (int)profile);
+    ok(holds,
+       "binary%d: 1, 2, 3, 8 and 20 threads end in the same bits: parameters, buffers, optimizer, "
+       "average, loss",
+       (int)profile);
     struct outcome fast = trained(cpu, 3, 1, 0);
     ok(same_outcome(&one, &fast), "binary%d: so do the tables def and cpu", (int)profile);
     holds = true;
@@ -415,9 +503,11 @@ static void hidden_in_the_bits(enum assay_profile profile)
         holds &= same_outcome(&one, &resumed);
         free(resumed.bytes);
     }
-    ok(holds, "binary%d: so does a run that is stopped and continued by a fresh trainer", (int)profile);
+    ok(holds, "binary%d: so does a run that is stopped and continued by a fresh trainer",
+       (int)profile);
     struct outcome cut = trained(def, 2, 5, 0);
-    ok(cut.size == one.size && !same_outcome(&one, &cut), "binary%d: another cut into shards is another definition, and differs", (int)profile);
+    ok(cut.size == one.size && !same_outcome(&one, &cut),
+       "binary%d: another cut into shards is another definition, and differs", (int)profile);
     free(one.bytes);
     free(fast.bytes);
     free(cut.bytes);
@@ -437,8 +527,10 @@ static void draws_ignore_shards(void)
         trainer_close(&t);
         model_close(&m);
     }
-    /* The mean of 12 positive losses: one division and fewer than 12 additions each way, 2^-24 of the sum apiece. */
-    ok(fabs(loss[0] - loss[1]) <= 2 * 13 * 0x1p-24 * loss[0], "draws: a sample's dropout does not depend on how the batch is cut");
+    /* The mean of 12 positive losses: one division and fewer than 12 additions each way, 2^-24 of
+     * the sum apiece. */
+    ok(fabs(loss[0] - loss[1]) <= 2 * 13 * 0x1p-24 * loss[0],
+       "draws: a sample's dropout does not depend on how the batch is cut");
 }
 
 static void buffers_move(void)
@@ -448,13 +540,16 @@ static void buffers_move(void)
     struct assay_phase phase = make_phase(&data);
     struct assay_trainer t;
     bool holds = open_or_say(&t, &m, &phase, 11, 3) && run_steps(&t, 4);
-    const struct assay_entry *ticks = model_find(&m, "block.1.ticks"), *mean = model_find(&m, "block.0.mean");
+    const struct assay_entry *ticks = model_find(&m, "block.1.ticks"),
+                             *mean = model_find(&m, "block.0.mean");
     double count = 0, values[8] = {0};
     if (holds && ticks && mean) {
         model_read(&m, ticks, &count);
         model_read(&m, mean, values);
     }
-    ok(count == 6, "buffers: a counter ticks once per step, however many shards and passes there are (%g)", count);
+    ok(count == 6,
+       "buffers: a counter ticks once per step, however many shards and passes there are (%g)",
+       count);
     ok(values[0] != 0 && isfinite(values[0]), "buffers: a running mean moves");
     trainer_close(&t);
     model_close(&m);
@@ -462,14 +557,17 @@ static void buffers_move(void)
 
 /* ---- phases ---- */
 
-static bool entries_differ(const struct assay_model *m, const unsigned char *before, const char *prefix, bool differ)
+static bool entries_differ(const struct assay_model *m, const unsigned char *before,
+                           const char *prefix, bool differ)
 {
     bool holds = true;
     for (size_t i = 0; i < m->entries; i++) {
         const struct assay_entry *e = &m->entry[i];
         if (e->kind != ASSAY_PARAMETER || (strncmp(e->name, prefix, strlen(prefix)) == 0) != differ)
             continue;
-        bool moved = memcmp(entry_data(m, e), before + e->offset * m->kernels->element, e->elements * m->kernels->element) != 0;
+        bool moved = memcmp(entry_data(m, e), before + e->offset * m->kernels->element,
+                            e->elements * m->kernels->element)
+                     != 0;
         holds &= moved == differ;
     }
     return holds;
@@ -488,11 +586,16 @@ static void two_phases(void)
     struct assay_trainer t;
     memcpy(before, m.data[ASSAY_PARAMETER], bytes);
     bool holds = open_or_say(&t, &m, &first, 1, 2) && run_steps(&t, 3);
-    ok(holds && entries_differ(&m, before, "head.", true) && entries_differ(&m, before, "head.", false),
-       "phases: training the head alone moves all of it and leaves the rest as it was, bit by bit, decay included");
+    ok(holds && entries_differ(&m, before, "head.", true)
+           && entries_differ(&m, before, "head.", false),
+       "phases: training the head alone moves all of it and leaves the rest as it was, bit by bit, "
+       "decay included");
     double zero = 1;
     const struct assay_entry *frozen = model_find(&m, "block.0.ffn.in.weight");
-    bool quiet = frozen && memcmp((char *)t.average + frozen->offset * 4, before + frozen->offset * 4, frozen->elements * 4) == 0;
+    bool quiet = frozen
+                 && memcmp((char *)t.average + frozen->offset * 4, before + frozen->offset * 4,
+                           frozen->elements * 4)
+                        == 0;
     for (size_t j = 0; frozen && j < frozen->elements; j++) {
         m.kernels->to_f64(1, (char *)t.first + (frozen->offset + j) * 4, &zero);
         quiet &= zero == 0;
@@ -503,9 +606,12 @@ static void two_phases(void)
     holds = open_or_say(&t, &m, &second, 1, 2) && run_steps(&t, 3);
     size_t head = 0;
     for (size_t i = 0; i < m.entries; i++)
-        head += strncmp(m.entry[i].name, "head.", 5) == 0 &&
-                memcmp(entry_data(&m, &m.entry[i]), before + m.entry[i].offset * 4, m.entry[i].elements * 4) != 0;
-    ok(holds && head == 0 && memcmp(before, m.data[ASSAY_PARAMETER], bytes) != 0, "phases: the second one trains the rest and leaves the head");
+        head += strncmp(m.entry[i].name, "head.", 5) == 0
+                && memcmp(entry_data(&m, &m.entry[i]), before + m.entry[i].offset * 4,
+                          m.entry[i].elements * 4)
+                       != 0;
+    ok(holds && head == 0 && memcmp(before, m.data[ASSAY_PARAMETER], bytes) != 0,
+       "phases: the second one trains the rest and leaves the head");
     trainer_close(&t);
     model_close(&m);
     free(before);
@@ -520,20 +626,26 @@ static void learning(void)
     phase.schedule = (struct assay_schedule){SCHEDULE_LINEAR, 0.02, 5, 120};
     struct assay_trainer t;
     struct assay_score before = {0}, after = {0}, alone = {0};
-    bool holds = open_or_say(&t, &m, &phase, 1, 2) && trainer_evaluate(&t, &data, &before) == 0 && run_steps(&t, 120) &&
-                 trainer_evaluate(&t, &data, &after) == 0;
+    bool holds = open_or_say(&t, &m, &phase, 1, 2) && trainer_evaluate(&t, &data, &before) == 0
+                 && run_steps(&t, 120) && trainer_evaluate(&t, &data, &after) == 0;
     ok(holds && after.loss < before.loss / 4 && after.correct >= 38 && after.count == SAMPLES,
-       "a task that can be learnt is learnt: loss %.3f to %.3f, %zu of %zu", before.loss, after.loss, after.correct, after.count);
-    ok(t.counted == 12 && t.correct <= 12 && t.multiply_adds > 0 && t.peak_bytes > 4 * state_bytes(&m), "a step reports hits, operations and memory");
+       "a task that can be learnt is learnt: loss %.3f to %.3f, %zu of %zu", before.loss,
+       after.loss, after.correct, after.count);
+    ok(t.counted == 12 && t.correct <= 12 && t.multiply_adds > 0
+           && t.peak_bytes > 4 * state_bytes(&m),
+       "a step reports hits, operations and memory");
     trainer_close(&t);
     phase.shard = 7;
     holds = open_or_say(&t, &m, &phase, 1, 1) && trainer_evaluate(&t, &data, &alone) == 0;
     trainer_close(&t);
     struct assay_score many = {0};
     holds = holds && open_or_say(&t, &m, &phase, 1, 5) && trainer_evaluate(&t, &data, &many) == 0;
-    ok(holds && alone.loss == many.loss && alone.correct == many.correct && alone.correct == after.correct, "evaluation: the number of threads does not show");
+    ok(holds && alone.loss == many.loss && alone.correct == many.correct
+           && alone.correct == after.correct,
+       "evaluation: the number of threads does not show");
     /* No dropout: the mean of 40 losses, cut differently. */
-    ok(fabs(alone.loss - after.loss) <= 2 * 41 * 0x1p-24 * after.loss, "evaluation: the last shard may be short, and nothing is dropped");
+    ok(fabs(alone.loss - after.loss) <= 2 * 41 * 0x1p-24 * after.loss,
+       "evaluation: the last shard may be short, and nothing is dropped");
     trainer_close(&t);
     model_close(&m);
 }
@@ -541,13 +653,22 @@ static void learning(void)
 /* Language: -100 doesn't count, neither in the loss nor in its denominator. */
 static void language_denominator(void)
 {
-    struct assay_data data = {SAMPLES, 2, {{"ids", ASSAY_I32, SHAPE(SAMPLES, LENGTH), ids}, {"target", ASSAY_I32, SHAPE(SAMPLES, LENGTH), target}}};
+    struct assay_data data = {SAMPLES,
+                              2,
+                              {{"ids", ASSAY_I32, SHAPE(SAMPLES, LENGTH), ids},
+                               {"target", ASSAY_I32, SHAPE(SAMPLES, LENGTH), target}}};
     struct assay_config c;
     struct assay_model m;
     char error[512] = "";
-    struct assay_batch shapes = {2, {{"ids", ASSAY_I32, SHAPE(2, LENGTH), NULL}, {"target", ASSAY_I32, SHAPE(2, LENGTH), NULL}}};
-    bool opened = config_make(&c, NULL, "preset=llama vocab=11 length=8 width=8 heads=2 hidden=12 layers=1", error, sizeof error) == 0 &&
-                  model_open(&m, assay_kernels_def(ASSAY_F32), NULL, &c, &shapes, 1, error, sizeof error) == 0;
+    struct assay_batch shapes = {2,
+                                 {{"ids", ASSAY_I32, SHAPE(2, LENGTH), NULL},
+                                  {"target", ASSAY_I32, SHAPE(2, LENGTH), NULL}}};
+    bool opened =
+        config_make(&c, NULL, "preset=llama vocab=11 length=8 width=8 heads=2 hidden=12 layers=1",
+                    error, sizeof error)
+            == 0
+        && model_open(&m, assay_kernels_def(ASSAY_F32), NULL, &c, &shapes, 1, error, sizeof error)
+               == 0;
     struct assay_phase phase = make_phase(&data);
     phase.batch = SAMPLES;
     phase.shard = SAMPLES;
@@ -564,11 +685,14 @@ static void language_denominator(void)
     tape one;
     tape_open(&one, m.kernels);
     struct assay_batch all = {2, {data.input[0], data.input[1]}};
-    struct assay_pass pass = {.model = &m, .t = &one, .batch = &all, .denominator = (double)counted};
+    struct assay_pass pass = {
+        .model = &m, .t = &one, .batch = &all, .denominator = (double)counted};
     double loss = NAN;
     tensor_read(&one, model_loss(&pass, NULL), &loss);
-    ok(holds && score.count == counted && counted < SAMPLES * LENGTH && score.loss == loss, "language: the denominator is the number of targets that count");
-    ok(run_steps(&t, 1) && t.counted == counted && fabs(t.loss - loss) <= 0x1p-22 * loss, "... in a step as well");
+    ok(holds && score.count == counted && counted < SAMPLES * LENGTH && score.loss == loss,
+       "language: the denominator is the number of targets that count");
+    ok(run_steps(&t, 1) && t.counted == counted && fabs(t.loss - loss) <= 0x1p-22 * loss,
+       "... in a step as well");
     tape_close(&one);
     trainer_close(&t);
     model_close(&m);
@@ -581,7 +705,9 @@ static tensor infinite_slope(struct assay_pass *p, void *context)
 {
     tensor logits, loss = model_loss(p, &logits);
     (void)context;
-    return add(p->t, loss, reshape(p->t, sum_all(p->t, square_root(p->t, scale(p->t, logits, 0))), SCALAR_SHAPE));
+    return add(
+        p->t, loss,
+        reshape(p->t, sum_all(p->t, square_root(p->t, scale(p->t, logits, 0))), SCALAR_SHAPE));
 }
 
 static tensor sum_of_rows(struct assay_pass *p, void *context)
@@ -592,7 +718,8 @@ static tensor sum_of_rows(struct assay_pass *p, void *context)
 }
 
 /* The step fails with all of `parts` in its message, and nothing has changed. */
-static void refuses(struct assay_model *m, const struct assay_phase *phase, const char *const *parts, const char *statement)
+static void refuses(struct assay_model *m, const struct assay_phase *phase,
+                    const char *const *parts, const char *statement)
 {
     struct assay_trainer t;
     bool holds = open_or_say(&t, m, phase, 1, 3);
@@ -614,13 +741,17 @@ static void failures(void)
     struct assay_model m = make_model(assay_kernels_def(ASSAY_F32), NULL, tiny, 3);
     struct assay_phase phase = make_phase(&data), bad = phase;
     bad.objective = infinite_slope;
-    refuses(&m, &bad, (const char *[]){"main: step 1: ", "gradient of ", "square_root uses the output of scale", " of [", NULL}, "an infinite gradient names parameter, element and op");
+    refuses(&m, &bad,
+            (const char *[]){"main: step 1: ", "gradient of ",
+                             "square_root uses the output of scale", " of [", NULL},
+            "an infinite gradient names parameter, element and op");
     bad.objective = sum_of_rows;
     refuses(&m, &bad, (const char *[]){"loss", NULL}, "a loss that is no number is refused");
     const struct assay_entry *e = model_find(&m, "block.1.ffn.in.weight");
     float *weight = entry_data(&m, e), kept = weight[5];
     weight[5] = INFINITY;
-    refuses(&m, &phase, (const char *[]){"main: step 1: ", "block.1.ffn.in", "linear", "[", NULL}, "an infinity names layer, op and element");
+    refuses(&m, &phase, (const char *[]){"main: step 1: ", "block.1.ffn.in", "linear", "[", NULL},
+            "an infinity names layer, op and element");
     weight[5] = kept;
     model_close(&m);
 }
@@ -682,7 +813,11 @@ static void no_allocation(void)
 
 int main(void)
 {
-    struct assay_optimizer momentum = {.rule = OPTIMIZER_SGD, .momentum = 0.9, .decay = 0.01, .clip = 0.5}, unclipped = adamw;
+    struct assay_optimizer momentum = {.rule = OPTIMIZER_SGD,
+                                       .momentum = 0.9,
+                                       .decay = 0.01,
+                                       .clip = 0.5},
+                           unclipped = adamw;
     unclipped.clip = 0;
     make_samples();
     schedules();

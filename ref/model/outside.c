@@ -166,6 +166,17 @@ void outside_meets(struct claim *c, tensor ours, const char *name, const char *n
     free(value);
 }
 
+struct assay_input claim_input(struct claim *c, const char *name, struct assay_shape shape,
+                               const double *values)
+{
+    const struct assay_kernels *kernels = assay_kernels_def(ASSAY_F32);
+    size_t elements = shape_elements(shape);
+    void *data = calloc(elements + 1, kernels->element);
+    if (data && claim_own(c, free, data))
+        kernels->from_f64(elements, values, data);
+    return (struct assay_input){name, ASSAY_REAL, shape, data};
+}
+
 struct assay_batch *claim_batch_of(struct claim *c, int inputs, const struct assay_input *input)
 {
     struct assay_batch *b = calloc(1, sizeof *b);

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Layer state: what the shards emit is kept beside them and applied after the step, in shard order. */
+/* Layer state: what the shards emit is kept beside them and applied after the step, in shard
+ * order. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "ref/train/internal.h"
 
 /* Values move out of the shard's arena; rooms are kept from step to step. */
-int emitted_copy(struct emitted *e, const struct assay_kernels *kernels, const struct assay_emission *emission, int count, int room)
+int emitted_copy(struct emitted *e, const struct assay_kernels *kernels,
+                 const struct assay_emission *emission, int count, int room)
 {
     size_t bytes = 0;
     e->count = 0;
@@ -35,7 +37,8 @@ int emitted_copy(struct emitted *e, const struct assay_kernels *kernels, const s
 }
 
 /* Adds what shard s emitted for the entry to the sum; the first value is copied. */
-static void add_emitted(const struct assay_trainer *t, const struct emitted *e, size_t entry, size_t *count, double *keep)
+static void add_emitted(const struct assay_trainer *t, const struct emitted *e, size_t entry,
+                        size_t *count, double *keep)
 {
     const struct assay_model *m = t->model;
     const char *from = e->values;
@@ -82,7 +85,8 @@ void buffers_apply(struct assay_trainer *t)
             add_emitted(t, &p->emitted[s], i, &count, &keep);
         if (!count)
             continue;
-        k->map(MAP_DIVIDE, e->elements, assay_scalar(k->profile, (double)count), p->sum, p->mean, ASSAY_STORE);
+        k->map(MAP_DIVIDE, e->elements, assay_scalar(k->profile, (double)count), p->sum, p->mean,
+               ASSAY_STORE);
         if (keep != 0)
             k->average(e->elements, keep, p->mean, entry_data(t->model, e));
         else

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The merge of the shards' gradients in binary-counter order: node (0, i) is shard i, node (l + 1, j) the sum of nodes
+/* The merge of the shards' gradients in binary-counter order: node (0, i) is shard i, node (l +
+ * 1, j) the sum of nodes
  * (l, 2j) and (l, 2j + 1) once both exist; what is left is folded from the highest index down.
  *
- * Buffers. A worker takes one before it takes a shard, and shards are taken in ascending order but for each worker's
- * first, which has its buffer from the start. So when nobody is at work, the shards taken are a prefix, which holds at
+ * Buffers. A worker takes one before it takes a shard, and shards are taken in ascending order
+ * but for each worker's
+ * first, which has its buffer from the start. So when nobody is at work, the shards taken are a
+ * prefix, which holds at
  * most log2(shards) + 1 nodes, and with `threads` more buffers there is one for whoever waits. */
 #include <stdlib.h>
 
@@ -17,7 +20,8 @@ static size_t log2_of(size_t n)
     return l;
 }
 
-int merge_open(struct merge *m, const struct assay_kernels *kernels, size_t elements, size_t shards, size_t threads)
+int merge_open(struct merge *m, const struct assay_kernels *kernels, size_t elements, size_t shards,
+               size_t threads)
 {
     size_t nodes = 0, bytes = (elements * kernels->element + 64) & ~(size_t)63;
     *m = (struct merge){.kernels = kernels, .elements = elements, .shards = shards};
@@ -57,9 +61,15 @@ void merge_reset(struct merge *m)
             m->node[m->start[level] + i] = NULL;
 }
 
-void *merge_take(struct merge *m) { return m->frees ? m->free[--m->frees] : NULL; }
+void *merge_take(struct merge *m)
+{
+    return m->frees ? m->free[--m->frees] : NULL;
+}
 
-void merge_release(struct merge *m, void *buffer) { m->free[m->frees++] = buffer; }
+void merge_release(struct merge *m, void *buffer)
+{
+    m->free[m->frees++] = buffer;
+}
 
 void *merge_meet(struct merge *m, size_t level, size_t index, void *buffer)
 {
@@ -85,7 +95,8 @@ void *merge_finish(struct merge *m)
     for (size_t level = 0; level < 64 && m->shards >> level; level++) {
         if (!(m->shards >> level & 1))
             continue;
-        /* An odd number of nodes on a level: the last one has no sibling. Low levels have the high indices. */
+        /* An odd number of nodes on a level: the last one has no sibling. Low levels have the
+         * high indices. */
         void *rest = m->node[m->start[level] + (m->shards >> level) - 1];
         if (total && rest) {
             merge_add(m, rest, total);

@@ -8,7 +8,10 @@
 
 #include "ref/train/internal.h"
 
-static size_t parameter_bytes(const struct assay_model *m) { return m->elements[ASSAY_PARAMETER] * m->kernels->element; }
+static size_t parameter_bytes(const struct assay_model *m)
+{
+    return m->elements[ASSAY_PARAMETER] * m->kernels->element;
+}
 
 static void *at(const struct assay_model *m, const void *flat, const struct assay_entry *e)
 {
@@ -20,7 +23,8 @@ static size_t mark_trainable(struct assay_trainer *t, const char *pattern)
 {
     size_t count = 0;
     for (size_t i = 0; i < t->model->entries; i++)
-        if (t->model->entry[i].kind == ASSAY_PARAMETER && fnmatch(pattern, t->model->entry[i].name, 0) == 0) {
+        if (t->model->entry[i].kind == ASSAY_PARAMETER
+            && fnmatch(pattern, t->model->entry[i].name, 0) == 0) {
             t->trainable[i] = true;
             count++;
         }
@@ -34,13 +38,16 @@ static int choose_trainable(struct assay_trainer *t)
         char pattern[ASSAY_NAME_MAX];
         length = strcspn(from, " \t\n");
         if (length >= sizeof pattern) {
-            snprintf(t->error, sizeof t->error, "trainable: expected patterns of at most %d characters; found '%.40s...'", ASSAY_NAME_MAX - 1, from);
+            snprintf(t->error, sizeof t->error,
+                     "trainable: expected patterns of at most %d characters; found '%.40s...'",
+                     ASSAY_NAME_MAX - 1, from);
             return -1;
         }
         memcpy(pattern, from, length);
         pattern[length] = '\0';
         if (mark_trainable(t, pattern) == 0 && t->phase->trainable) {
-            snprintf(t->error, sizeof t->error, "trainable: the pattern '%s' matches no parameter", pattern);
+            snprintf(t->error, sizeof t->error, "trainable: the pattern '%s' matches no parameter",
+                     pattern);
             return -1;
         }
     }
@@ -58,19 +65,26 @@ static const struct assay_group *group_of(const struct assay_phase *phase, const
 static int check(struct assay_trainer *t)
 {
     const struct assay_optimizer *o = &t->phase->optimizer;
-    const struct { const char *name, *expected; double value; bool holds; } condition[] = {
+    const struct {
+        const char *name, *expected;
+        double value;
+        bool holds;
+    } condition[] = {
         {"beta1", "0 <= beta1 < 1", o->beta1, o->beta1 >= 0 && o->beta1 < 1},
         {"beta2", "0 <= beta2 < 1", o->beta2, o->beta2 >= 0 && o->beta2 < 1},
         {"momentum", "0 <= momentum < 1", o->momentum, o->momentum >= 0 && o->momentum < 1},
-        {"eps", "a positive number with AdamW", o->eps, o->rule != OPTIMIZER_ADAMW || (o->eps > 0 && isfinite(o->eps))},
+        {"eps", "a positive number with AdamW", o->eps,
+         o->rule != OPTIMIZER_ADAMW || (o->eps > 0 && isfinite(o->eps))},
         {"decay", "a finite number of at least 0", o->decay, o->decay >= 0 && isfinite(o->decay)},
         {"clip", "a finite number of at least 0", o->clip, o->clip >= 0 && isfinite(o->clip)},
         {"ema", "0 <= ema < 1", t->phase->ema, t->phase->ema >= 0 && t->phase->ema < 1},
-        {"schedule.base", "a finite number", t->phase->schedule.base, isfinite(t->phase->schedule.base)},
+        {"schedule.base", "a finite number", t->phase->schedule.base,
+         isfinite(t->phase->schedule.base)},
     };
     for (size_t i = 0; i < sizeof condition / sizeof *condition; i++)
         if (!condition[i].holds) {
-            snprintf(t->error, sizeof t->error, "%s: expected %s; found %g", condition[i].name, condition[i].expected, condition[i].value);
+            snprintf(t->error, sizeof t->error, "%s: expected %s; found %g", condition[i].name,
+                     condition[i].expected, condition[i].value);
             return -1;
         }
     return 0;
@@ -98,8 +112,11 @@ int optimizer_open(struct assay_trainer *t)
     t->first = state_like_parameters(m, NULL);
     t->second = adamw ? state_like_parameters(m, NULL) : NULL;
     t->average = t->phase->ema > 0 ? state_like_parameters(m, m->data[ASSAY_PARAMETER]) : NULL;
-    if (!t->trainable || !t->workers->group || !t->first || (adamw && !t->second) || (t->phase->ema > 0 && !t->average)) {
-        snprintf(t->error, sizeof t->error, "out of memory for the optimizer's state of %zu parameters", m->elements[ASSAY_PARAMETER]);
+    if (!t->trainable || !t->workers->group || !t->first || (adamw && !t->second)
+        || (t->phase->ema > 0 && !t->average)) {
+        snprintf(t->error, sizeof t->error,
+                 "out of memory for the optimizer's state of %zu parameters",
+                 m->elements[ASSAY_PARAMETER]);
         return -1;
     }
     for (size_t i = 0; i < m->entries; i++)
@@ -119,7 +136,8 @@ void optimizer_close(struct assay_trainer *t)
 
 size_t optimizer_bytes(const struct assay_trainer *t)
 {
-    return parameter_bytes(t->model) * (size_t)(1 + (t->first != NULL) + (t->second != NULL) + (t->average != NULL));
+    return parameter_bytes(t->model)
+           * (size_t)(1 + (t->first != NULL) + (t->second != NULL) + (t->average != NULL));
 }
 
 double optimizer_norm(const struct assay_trainer *t, const void *gradient)
@@ -128,11 +146,14 @@ double optimizer_norm(const struct assay_trainer *t, const void *gradient)
     double sum = 0;
     for (size_t i = 0; i < m->entries; i++)
         if (t->trainable[i])
-            sum = assay_scalar_add(m->kernels->profile, sum, m->kernels->sum_squares(m->entry[i].elements, at(m, gradient, &m->entry[i])));
+            sum = assay_scalar_add(
+                m->kernels->profile, sum,
+                m->kernels->sum_squares(m->entry[i].elements, at(m, gradient, &m->entry[i])));
     return assay_scalar_sqrt(m->kernels->profile, sum);
 }
 
-/* base^n by the binary digits of n, lowest first: a function of n alone, so that a resumed run has it too. */
+/* base^n by the binary digits of n, lowest first: a function of n alone, so that a resumed run
+ * has it too. */
 static double power(enum assay_profile p, double base, size_t n)
 {
     double result = 1;
@@ -151,7 +172,9 @@ void optimizer_apply(struct assay_trainer *t, const void *gradient, size_t step)
     const struct assay_optimizer *o = &t->phase->optimizer;
     enum assay_profile p = k->profile;
     struct assay_adamw s = {
-        .beta1 = assay_scalar(p, o->beta1), .beta2 = assay_scalar(p, o->beta2), .eps = assay_scalar(p, o->eps),
+        .beta1 = assay_scalar(p, o->beta1),
+        .beta2 = assay_scalar(p, o->beta2),
+        .eps = assay_scalar(p, o->eps),
         .correction1 = assay_scalar_sub(p, 1, power(p, o->beta1, step)),
         .correction2 = assay_scalar_sub(p, 1, power(p, o->beta2, step)),
     };
@@ -163,10 +186,13 @@ void optimizer_apply(struct assay_trainer *t, const void *gradient, size_t step)
         s.rate = assay_scalar_mul(p, assay_scalar(p, t->rate), assay_scalar(p, g ? g->rate : 1));
         s.decay = assay_scalar_mul(p, assay_scalar(p, o->decay), assay_scalar(p, g ? g->decay : 1));
         if (o->rule == OPTIMIZER_ADAMW)
-            k->adamw(e->elements, &s, at(m, gradient, e), at(m, t->first, e), at(m, t->second, e), entry_data(m, e));
+            k->adamw(e->elements, &s, at(m, gradient, e), at(m, t->first, e), at(m, t->second, e),
+                     entry_data(m, e));
         else
-            k->sgd(e->elements, s.rate, assay_scalar(p, o->momentum), s.decay, at(m, gradient, e), at(m, t->first, e), entry_data(m, e));
+            k->sgd(e->elements, s.rate, assay_scalar(p, o->momentum), s.decay, at(m, gradient, e),
+                   at(m, t->first, e), entry_data(m, e));
         if (t->average)
-            k->average(e->elements, assay_scalar(p, t->phase->ema), entry_data(m, e), at(m, t->average, e));
+            k->average(e->elements, assay_scalar(p, t->phase->ema), entry_data(m, e),
+                       at(m, t->average, e));
     }
 }

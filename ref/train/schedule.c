@@ -3,16 +3,27 @@
 #include "ref/arith.h"
 #include "ref/train.h"
 
-static double real_of(size_t count) { return assay_scalar(ASSAY_F32, (double)count); }
-static double times(double a, double b) { return assay_scalar_mul(ASSAY_F32, a, b); }
-static double over(double a, double b) { return assay_scalar_div(ASSAY_F32, a, b); }
+static double real_of(size_t count)
+{
+    return assay_scalar(ASSAY_F32, (double)count);
+}
+static double times(double a, double b)
+{
+    return assay_scalar_mul(ASSAY_F32, a, b);
+}
+static double over(double a, double b)
+{
+    return assay_scalar_div(ASSAY_F32, a, b);
+}
 
 /* max(0, 1 - late / (steps - w)); without steps after the warm-up it falls to 0 at once. */
 static double line(size_t late, size_t w, size_t steps)
 {
     if (late == 0)
         return 1;
-    return steps > w && late < steps - w ? assay_scalar_sub(ASSAY_F32, 1, over(real_of(late), real_of(steps - w))) : 0;
+    return steps > w && late < steps - w
+               ? assay_scalar_sub(ASSAY_F32, 1, over(real_of(late), real_of(steps - w)))
+               : 0;
 }
 
 /* max(0, 0.5 * (1 + cos(pi * x))), x = (late mod steps) / steps. */

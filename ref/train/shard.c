@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One shard: its rows of the data, forward, backward, and the checks that no NaN or infinity leaves it. */
+/* One shard: its rows of the data, forward, backward, and the checks that no NaN or infinity
+ * leaves it. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +10,10 @@
 
 enum { IGNORED = -100 };
 
-size_t shard_count(size_t samples, size_t shard) { return (samples + shard - 1) / shard; }
+size_t shard_count(size_t samples, size_t shard)
+{
+    return (samples + shard - 1) / shard;
+}
 
 const struct assay_input *data_input(const struct assay_data *data, const char *name)
 {
@@ -19,15 +23,20 @@ const struct assay_input *data_input(const struct assay_data *data, const char *
     return NULL;
 }
 
-static const struct assay_input *target_input(const struct assay_model *m, const struct assay_data *data)
+static const struct assay_input *target_input(const struct assay_model *m,
+                                              const struct assay_data *data)
 {
     return data_input(data, m->config.head == HEAD_LANGUAGE ? "target" : "label");
 }
 
 /* Elements per sample; real inputs are binary32, so both types have 4 bytes. */
-static size_t row_elements(const struct assay_input *in) { return in->shape.dim[0] ? shape_elements(in->shape) / in->shape.dim[0] : 0; }
+static size_t row_elements(const struct assay_input *in)
+{
+    return in->shape.dim[0] ? shape_elements(in->shape) / in->shape.dim[0] : 0;
+}
 
-size_t counted_targets(const struct assay_model *m, const struct assay_data *data, const int32_t *order, size_t samples)
+size_t counted_targets(const struct assay_model *m, const struct assay_data *data,
+                       const int32_t *order, size_t samples)
 {
     const struct assay_input *in = target_input(m, data);
     if (m->config.head != HEAD_LANGUAGE || !in || in->type != ASSAY_I32 || !in->data)
@@ -51,7 +60,8 @@ static bool grow(void **memory, size_t *room, size_t bytes)
 }
 
 /* Copies the shard's rows together. */
-static bool gather(struct worker *w, const struct job *job, size_t first, size_t samples, struct assay_batch *batch)
+static bool gather(struct worker *w, const struct job *job, size_t first, size_t samples,
+                   struct assay_batch *batch)
 {
     if (!grow((void **)&w->sample, &w->sample_room, samples * sizeof *w->sample))
         return false;
@@ -96,7 +106,8 @@ static void score(struct worker *w, tensor logits, const int32_t *target)
 static const struct assay_entry *entry_at(const struct assay_model *m, size_t offset)
 {
     for (size_t i = 0; i < m->entries; i++)
-        if (m->entry[i].kind == ASSAY_PARAMETER && offset - m->entry[i].offset < m->entry[i].elements)
+        if (m->entry[i].kind == ASSAY_PARAMETER
+            && offset - m->entry[i].offset < m->entry[i].elements)
             return &m->entry[i];
     return NULL;
 }
@@ -109,13 +120,15 @@ static const char *element_text(struct assay_shape shape, size_t at, char text[9
     return shape_text(index, text);
 }
 
-/* The first op, walking backward, the gradient of whose output is not finite; `used_by`: an op that reads that output. */
+/* The first op, walking backward, the gradient of whose output is not finite; `used_by`: an op
+ * that reads that output. */
 static const char *first_bad_op(const tape *t, const char **used_by)
 {
     for (size_t i = t->nodes; i-- > 0;) {
         tensor x = t->node[i];
         size_t n = elements_of(x);
-        if (x->type != ASSAY_REAL || !x->gradient || t->kernels->first_nonfinite(n, x->gradient) == n)
+        if (x->type != ASSAY_REAL || !x->gradient
+            || t->kernels->first_nonfinite(n, x->gradient) == n)
             continue;
         for (size_t j = i + 1; j < t->nodes; j++)
             for (int k = 0; k < t->node[j]->inputs; k++)
@@ -135,12 +148,15 @@ static bool finite_gradient(struct worker *w, const struct assay_model *m)
     char index[96], shape[96];
     double value;
     m->kernels->to_f64(1, (const char *)w->gradient + at * m->kernels->element, &value);
-    int used = snprintf(w->error, sizeof w->error, "gradient of %s: expected finite values, got %g at %s of %s",
-                        e ? e->name : "?", isnan(value) ? (double)NAN : value, e ? element_text(e->shape, at - e->offset, index) : "?",
+    int used = snprintf(w->error, sizeof w->error,
+                        "gradient of %s: expected finite values, got %g at %s of %s",
+                        e ? e->name : "?", isnan(value) ? (double)NAN : value,
+                        e ? element_text(e->shape, at - e->offset, index) : "?",
                         e ? shape_text(e->shape, shape) : "?");
     const char *used_by = "the loss", *op = first_bad_op(&w->t, &used_by);
     if (op && used > 0 && (size_t)used < sizeof w->error)
-        snprintf(w->error + used, sizeof w->error - (size_t)used, "; seen first where %s uses the output of %s", used_by, op);
+        snprintf(w->error + used, sizeof w->error - (size_t)used,
+                 "; seen first where %s uses the output of %s", used_by, op);
     return false;
 }
 
@@ -151,7 +167,8 @@ static int failed(struct worker *w, const char *message)
 }
 
 /* The pass of this shard: its keys of draws, where its gradients and emissions go. */
-static struct assay_pass pass_of(struct worker *w, const struct assay_trainer *t, const struct job *job, const struct assay_batch *batch)
+static struct assay_pass pass_of(struct worker *w, const struct assay_trainer *t,
+                                 const struct job *job, const struct assay_batch *batch)
 {
     tape_reset(&w->t);
     w->t.recording = job->train;
@@ -159,19 +176,26 @@ static struct assay_pass pass_of(struct worker *w, const struct assay_trainer *t
     w->t.step = t->step;
     w->t.sample = w->sample;
     w->t.samples = batch->inputs ? batch->input[0].shape.dim[0] : 0;
-    if (job->train)       /* zero bits are +0 in both profiles */
+    if (job->train) /* zero bits are +0 in both profiles */
         memset(w->gradient, 0, t->model->elements[ASSAY_PARAMETER] * t->model->kernels->element);
     return (struct assay_pass){
-        .model = t->model, .t = &w->t, .batch = batch, .trainable = t->trainable, .train = job->train,
-        .progress = t->phase->steps ? (double)t->step / (double)t->phase->steps : 0, .denominator = job->denominator,
+        .model = t->model,
+        .t = &w->t,
+        .batch = batch,
+        .trainable = t->trainable,
+        .train = job->train,
+        .progress = t->phase->steps ? (double)t->step / (double)t->phase->steps : 0,
+        .denominator = job->denominator,
         .gradients = job->train ? w->gradient : NULL,
-        .emission = job->train ? w->emission : NULL, .emission_room = w->emission_room,
+        .emission = job->train ? w->emission : NULL,
+        .emission_room = w->emission_room,
     };
 }
 
 int shard_run(struct worker *w, const struct assay_trainer *t, const struct job *job, size_t i)
 {
-    size_t first = i * job->shard, samples = job->samples - first < job->shard ? job->samples - first : job->shard;
+    size_t first = i * job->shard,
+           samples = job->samples - first < job->shard ? job->samples - first : job->shard;
     struct assay_batch batch = {0};
     if (!gather(w, job, first, samples, &batch))
         return failed(w, "out of memory for a shard's rows");
@@ -191,7 +215,10 @@ int shard_run(struct worker *w, const struct assay_trainer *t, const struct job 
     if (job->train && !finite_gradient(w, t->model))
         return -1;
     tensor_read(&w->t, loss, &w->pool->loss[i]);
-    if (job->train && emitted_copy(&w->pool->emitted[i], w->t.kernels, pass.emission, pass.emissions, w->emission_room) != 0)
+    if (job->train
+        && emitted_copy(&w->pool->emitted[i], w->t.kernels, pass.emission, pass.emissions,
+                        w->emission_room)
+               != 0)
         return failed(w, "out of memory for buffer updates");
     return 0;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The trainer: which samples a step has, its shards, the merged gradient, clipping, and the step itself. */
+/* The trainer: which samples a step has, its shards, the merged gradient, clipping, and the step
+ * itself. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,13 +38,18 @@ static int check_phase(struct assay_trainer *t)
     if (t->threads < 1 || t->threads > 256)
         snprintf(t->error, sizeof t->error, "threads: expected 1 to 256; found %zu", t->threads);
     else if (!data || data->inputs < 1 || data->inputs > ASSAY_INPUTS_MAX)
-        snprintf(t->error, sizeof t->error, "%s: data: expected 1 to %d inputs; found %d", name, ASSAY_INPUTS_MAX, data ? data->inputs : 0);
+        snprintf(t->error, sizeof t->error, "%s: data: expected 1 to %d inputs; found %d", name,
+                 ASSAY_INPUTS_MAX, data ? data->inputs : 0);
     else if (phase->batch < 1 || phase->batch > data->count || data->count > INT32_MAX)
-        snprintf(t->error, sizeof t->error, "%s: batch: expected 1 to %zu, the number of samples; found %zu", name, data->count, phase->batch);
+        snprintf(t->error, sizeof t->error,
+                 "%s: batch: expected 1 to %zu, the number of samples; found %zu", name,
+                 data->count, phase->batch);
     for (int i = 0; !t->error[0] && i < data->inputs; i++)
         if (data->input[i].shape.rank < 1 || data->input[i].shape.dim[0] != data->count)
-            snprintf(t->error, sizeof t->error, "%s: data: %s: expected a first axis of %zu samples; found %zu", name, data->input[i].name,
-                     data->count, data->input[i].shape.rank < 1 ? 0 : data->input[i].shape.dim[0]);
+            snprintf(t->error, sizeof t->error,
+                     "%s: data: %s: expected a first axis of %zu samples; found %zu", name,
+                     data->input[i].name, data->count,
+                     data->input[i].shape.rank < 1 ? 0 : data->input[i].shape.dim[0]);
     return t->error[0] ? -1 : 0;
 }
 
@@ -57,15 +63,19 @@ static int fill_workers(struct assay_trainer *t)
     p->shards = shard_count(phase->batch, p->shard);
     p->order = calloc(phase->data->count, sizeof *p->order);
     p->emitted = calloc(p->shards, sizeof *p->emitted);
-    bool merged = merge_open(&p->merge, t->model->kernels, t->model->elements[ASSAY_PARAMETER], p->shards, t->threads) == 0;
+    bool merged = merge_open(&p->merge, t->model->kernels, t->model->elements[ASSAY_PARAMETER],
+                             p->shards, t->threads)
+                  == 0;
     if (workers_open(p, t->threads) != 0 || !merged || !p->order || !p->emitted) {
-        snprintf(t->error, sizeof t->error, "out of memory, or threads, for %zu workers", t->threads);
+        snprintf(t->error, sizeof t->error, "out of memory, or threads, for %zu workers",
+                 t->threads);
         return -1;
     }
     return 0;
 }
 
-int trainer_open(struct assay_trainer *t, struct assay_model *model, const struct assay_phase *phase, uint64_t seed, size_t threads)
+int trainer_open(struct assay_trainer *t, struct assay_model *model,
+                 const struct assay_phase *phase, uint64_t seed, size_t threads)
 {
     *t = (struct assay_trainer){.model = model, .phase = phase, .seed = seed, .threads = threads};
     if (check_phase(t) != 0)
@@ -101,7 +111,8 @@ void trainer_close(struct assay_trainer *t)
     t->workers = NULL;
 }
 
-/* Rows of the step's samples: a function of seed and step. What is left of an epoch after whole batches is dropped. */
+/* Rows of the step's samples: a function of seed and step. What is left of an epoch after whole
+ * batches is dropped. */
 static const int32_t *step_order(struct assay_trainer *t)
 {
     struct assay_workers *p = t->workers;
@@ -119,7 +130,8 @@ static const int32_t *step_order(struct assay_trainer *t)
 
 static int fail(struct assay_trainer *t, const char *message)
 {
-    snprintf(t->error, sizeof t->error, "%s: step %zu: %.400s", t->phase->name ? t->phase->name : "phase", t->step + 1, message);
+    snprintf(t->error, sizeof t->error, "%s: step %zu: %.400s",
+             t->phase->name ? t->phase->name : "phase", t->step + 1, message);
     return -1;
 }
 
@@ -132,7 +144,8 @@ static void *clipped(struct assay_trainer *t, void *gradient)
     if (clip == 0 || t->gradient_norm <= clip)
         return gradient;
     void *scaled = merge_take(&p->merge);
-    k->map(MAP_SCALE, p->merge.elements, assay_scalar_div(k->profile, clip, t->gradient_norm), gradient, scaled, ASSAY_STORE);
+    k->map(MAP_SCALE, p->merge.elements, assay_scalar_div(k->profile, clip, t->gradient_norm),
+           gradient, scaled, ASSAY_STORE);
     return scaled;
 }
 
@@ -149,7 +162,8 @@ static void add_up(struct assay_trainer *t)
         t->multiply_adds += p->worker[i].t.counts.multiply_adds;
         arenas += p->worker[i].t.counts.bytes;
     }
-    t->peak_bytes = arenas + p->merge.buffers * p->merge.elements * p->merge.kernels->element + optimizer_bytes(t);
+    t->peak_bytes = arenas + p->merge.buffers * p->merge.elements * p->merge.kernels->element
+                    + optimizer_bytes(t);
 }
 
 int trainer_step(struct assay_trainer *t)
@@ -158,8 +172,13 @@ int trainer_step(struct assay_trainer *t)
     struct assay_workers *p = t->workers;
     size_t counted = counted_targets(t->model, t->phase->data, order, t->phase->batch);
     struct job job = {
-        .data = t->phase->data, .order = order, .samples = t->phase->batch, .shard = p->shard, .shards = p->shards,
-        .denominator = (double)(counted ? counted : 1), .train = true,
+        .data = t->phase->data,
+        .order = order,
+        .samples = t->phase->batch,
+        .shard = p->shard,
+        .shards = p->shards,
+        .denominator = (double)(counted ? counted : 1),
+        .train = true,
     };
     t->error[0] = '\0';
     if (workers_run(p, t, &job) != 0)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The pool of threads: shards of a job are taken as workers become free, results don't depend on who took what. */
+/* The pool of threads: shards of a job are taken as workers become free, results don't depend on
+ * who took what. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,7 +56,8 @@ static size_t take_shard(struct assay_workers *p, struct worker *w)
     return shard;
 }
 
-/* A worker's first shard is its own number, so that in the first step every tape that will be used is filled. */
+/* A worker's first shard is its own number, so that in the first step every tape that will be
+ * used is filled. */
 static void run_shards(struct assay_workers *p, struct worker *w)
 {
     for (size_t shard = w->index; shard < p->job.shards; shard = take_shard(p, w)) {
@@ -153,7 +155,8 @@ int workers_run(struct assay_workers *p, const struct assay_trainer *t, const st
         p->loss = malloc(job->shards * sizeof *p->loss);
         p->loss_room = p->loss ? job->shards : 0;
         if (!p->loss) {
-            snprintf(p->error, sizeof p->error, "out of memory for the losses of %zu shards", job->shards);
+            snprintf(p->error, sizeof p->error, "out of memory for the losses of %zu shards",
+                     job->shards);
             return -1;
         }
     }
