@@ -47,10 +47,10 @@ int assay_golden_compute(const struct assay_kernels *kernels, const struct assay
 void assay_golden_free(struct assay_golden_set *set);
 
 /* The whole file in memory, for the caller to free; -1 with a message, and then *redraw says whether
- * another seed may do. */
+ * another seed may do. `configuration`: its text, or NULL for the full one. */
 int assay_golden_bytes(const struct assay_variant *variant, const struct variant_setting *setting,
-                       uint64_t seed, void **bytes, size_t *size, bool *redraw, char *error,
-                       size_t room);
+                       const char *configuration, uint64_t seed, void **bytes, size_t *size,
+                       bool *redraw, char *error, size_t room);
 
 /* Writes the file with the first seed that serves. *seed and *size tell which, and the bytes. */
 int assay_golden_write(const struct assay_variant *variant, const struct variant_setting *setting,

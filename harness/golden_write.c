@@ -165,16 +165,16 @@ static void add_tensors(const struct assay_golden_set *set, bool decisions,
 }
 
 /* inputs and weights, f32/, f64/, decision/. */
-static int serialise(struct golden *g, void **bytes, size_t *size)
+static int serialise(struct golden *g, const char *configuration, void **bytes, size_t *size)
 {
-    char *configuration = assay_configuration_text(&g->config, g->variant);
-    char *errors = configuration ? errors_text(g) : NULL;
+    char *full = assay_configuration_text(&g->config, g->variant);
+    char *errors = full ? errors_text(g) : NULL;
     struct assay_archive_writer *writer = errors ? assay_archive_writer_open() : NULL;
     int status = -1;
-    if (!configuration)
+    if (!full)
         assay_complain(g->error, g->room, "out of memory");
     if (errors) {
-        add_metadata(g, writer, configuration, errors);
+        add_metadata(g, writer, configuration ? configuration : full, errors);
         add_tensors(&g->single, false, writer);
         add_tensors(&g->truth, false, writer);
         add_tensors(&g->single, true, writer);
@@ -183,7 +183,7 @@ static int serialise(struct golden *g, void **bytes, size_t *size)
     if (writer)
         assay_archive_writer_close(writer);
     free(errors);
-    free(configuration);
+    free(full);
     return status;
 }
 
@@ -199,8 +199,8 @@ static int compute_both(struct golden *g)
 }
 
 int assay_golden_bytes(const struct assay_variant *variant, const struct variant_setting *setting,
-                       uint64_t seed, void **bytes, size_t *size, bool *redraw, char *error,
-                       size_t room)
+                       const char *configuration, uint64_t seed, void **bytes, size_t *size,
+                       bool *redraw, char *error, size_t room)
 {
     struct golden g = {
         .variant = variant, .setting = setting, .seed = seed, .error = error, .room = room};
@@ -210,7 +210,7 @@ int assay_golden_bytes(const struct assay_variant *variant, const struct variant
     if (status == 0)
         status = compute_both(&g);
     if (status == 0)
-        status = serialise(&g, bytes, size);
+        status = serialise(&g, configuration, bytes, size);
     if (status == 0 && check_decisions(&g) != 0) {
         *redraw = true;
         status = -1;
@@ -231,7 +231,8 @@ int assay_golden_write(const struct assay_variant *variant, const struct variant
     bool redraw = true;
     int status = -1;
     for (*seed = 1; status != 0 && redraw && *seed <= ASSAY_GOLDEN_SEEDS; ++*seed)
-        status = assay_golden_bytes(variant, setting, *seed, &bytes, size, &redraw, error, room);
+        status = assay_golden_bytes(variant, setting, NULL, *seed, &bytes, size, &redraw, error,
+                                    room);
     --*seed;
     if (status == 0 && *size > ASSAY_GOLDEN_BYTES)
         status = assay_complain(error, room, "%s: expected at most %d bytes, found %zu: make the "

@@ -25,7 +25,7 @@ struct assay_config {
     /* sizes */
     int inputs;                       /* what the embedding reads: "ids" or "values" of `values` numbers each */
     size_t values;
-    size_t vocab, classes, length, width, heads, key_heads, head_width, hidden, layers, decoder_layers;
+    size_t vocab, classes, length, width, stream, heads, key_heads, head_width, hidden, layers, decoder_layers;
     /* norm: kind, placement, affine, epsilon; whether a last norm follows the stack, and one the embedding */
     int norm, placement;
     bool norm_gain, norm_bias, final_norm, embed_norm;

@@ -202,6 +202,9 @@ extern const struct assay_slots assay_reference_slots;
 tensor split_heads(layer *l, tensor x, size_t heads);     /* [b, n, h w] -> [b, n, h, w] */
 tensor merge_heads(layer *l, tensor x);                   /* [b, n, h, w] -> [b, n, h w] */
 tensor activation(layer *l, tensor x);
+/* "weight" [in, out] and "bias" [out] of a linear layer, initialised as configured. */
+tensor linear_weight(layer *l, size_t in, size_t out);
+tensor linear_bias(layer *l, size_t in, size_t out);
 tensor drop(layer *l, const char *name, tensor x);        /* dropout at the configured rate while training */
 struct attention_options attention_defaults(layer *l, tensor key, tensor memory);
 /* Queries, keys, values of the configured heads, rotated and cached: [b, n, h, w], [b, n_k, g, w], [b, n_k, g, w]. */

@@ -83,6 +83,8 @@ struct assay_variant {
     const struct variant_property *properties;
     const struct variant_claim *claims;
     const char *untested;             /* claims of the paper that no test here can decide, and why; or NULL */
+    /* What the variant makes of the configuration, applied last; applying it again changes nothing. NULL: nothing. */
+    void (*resolve)(struct assay_config *c);
     /* Cross-field condition on the configuration: NULL or a message. */
     const char *(*legal)(const struct assay_config *c);
     /* Formulas checked against the counters: differences to the reference model of the same configuration. */

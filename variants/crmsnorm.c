@@ -9,8 +9,8 @@
  *     readers W[:d-1] - W[d-1]
  *
  * Replaces the norm, in three forms, and gives the conversion between them. In pre_rms_training the raw weights are kept and recentred inside
- * the forward pass (the embedding once, as the sum of token, position and CLS: the same by linearity). In pre_crms the stream has
- * `width` = d - 1 channels. Norms have no gain or bias; those of a trained model are folded first. */
+ * the forward pass (the embedding once, as the sum of token, position and CLS: the same by linearity). In pre_crms the stream has d - 1
+ * channels. Norms have no gain or bias; those of a trained model are folded first. */
 #include <stdio.h>
 #include <string.h>
 
@@ -48,11 +48,13 @@ static bool writes_stream(const char *name)
            || strstr(name, ".ffn.out.");
 }
 
-static bool reads_stream(const char *name)
+/* Of the head's linear layers the first one reads. */
+static bool reads_stream(const struct assay_model *m, const char *name)
 {
+    const char *head = m->config.head_hidden ? "head.hidden.weight" : "head.output.weight";
     return strstr(name, ".mixer.query.weight") || strstr(name, ".mixer.key.weight")
            || strstr(name, ".mixer.value.weight") || strstr(name, ".ffn.in.weight")
-           || strstr(name, ".ffn.gate.weight") || strcmp(name, "head.output.weight") == 0;
+           || strstr(name, ".ffn.gate.weight") || strcmp(name, head) == 0;
 }
 
 static tensor recentred(tape *t, tensor x)
@@ -66,12 +68,9 @@ static tensor zero_mean_linear(layer *l, tensor x, size_t out, bool bias)
     if (!x || !hyper_is(l, "form", "pre_rms_training")
         || !(ends_with(l->path, ".mixer.output") || ends_with(l->path, ".ffn.out")))
         return assay_reference_slots.linear(l, x, out, bias);
-    const struct assay_config *c = config_of(l);
-    struct assay_init init =
-        c->weights == WEIGHTS_XAVIER ? init_xavier() : init_normal(c->weight_deviation);
-    tensor weight = param(l, "weight", SHAPE(width_of(x), out), init);
-    return linear(l->t, x, recentred(l->t, weight),
-                  bias ? recentred(l->t, param(l, "bias", SHAPE(out), init_zeros())) : TENSOR_NONE);
+    size_t in = width_of(x);
+    return linear(l->t, x, recentred(l->t, linear_weight(l, in, out)),
+                  bias ? recentred(l->t, linear_bias(l, in, out)) : TENSOR_NONE);
 }
 
 static tensor embed(layer *l)
@@ -82,34 +81,40 @@ static tensor embed(layer *l)
 
 /* ---- the conversion: weights of one model into another of the same architecture ---- */
 
-/* Step 0: a reader takes over its norm's gain and bias: W <- diag(gain) W, b <- bias W + b. Folds the reference's pre-LN. */
+/* "block.3.mixer.query.weight" -> "block.3.norm1.gain", and so on. */
+static void norm_before(const char *reader, const char *part, char name[ASSAY_NAME_MAX])
+{
+    static const char block[] = "block.";
+    if (strncmp(reader, block, strlen(block)) != 0) {
+        snprintf(name, ASSAY_NAME_MAX, "final.%s", part);
+        return;
+    }
+    int stem = (int)(strlen(block) + strcspn(reader + strlen(block), "."));
+    snprintf(name, ASSAY_NAME_MAX, "%.*s.%s.%s", stem, reader,
+             strstr(reader, ".mixer.") ? "norm1" : "norm2", part);
+}
+
+/* Step 0: a reader takes over its norm's gain and bias: W <- diag(gain) W, b <- bias W + b.
+ * `from` is the reference. */
 static void fold_affine(const struct assay_model *from, struct assay_model *to, tape *t)
 {
+    for (size_t i = 0; i < to->entries; i++)
+        model_store(to, to->entry[i].name, model_tensor(from, t, to->entry[i].name));
     for (size_t i = 0; i < to->entries; i++) {
         const char *name = to->entry[i].name;
-        if (!reads_stream(name)) {
-            if (!ends_with(name, ".bias") || !model_find(to, name) || writes_stream(name))
-                model_store(to, name, model_tensor(from, t, name));
+        char gain[ASSAY_NAME_MAX], bias[ASSAY_NAME_MAX], own_bias[ASSAY_NAME_MAX];
+        if (!reads_stream(to, name))
             continue;
-        }
-        char gain[ASSAY_NAME_MAX], bias[ASSAY_NAME_MAX], stem[ASSAY_NAME_MAX],
-            reader_bias[ASSAY_NAME_MAX];
-        snprintf(stem, sizeof stem, "%.*s",
-                 strncmp(name, "head", 4) == 0 ? 0 : (int)(strcspn(name + 6, ".") + 7), name);
-        const char *which = stem[0] == '\0' ? "final" : strstr(name, ".mixer.") ? "norm1" : "norm2";
-        snprintf(gain, sizeof gain, "%.48s%s.gain", stem, which);
-        snprintf(bias, sizeof bias, "%.48s%s.bias", stem, which);
-        snprintf(reader_bias, sizeof reader_bias, "%.*sbias",
-                 (int)(strlen(name) - strlen("weight")), name);
-        tensor weight = model_tensor(from, t, name), column = model_tensor(from, t, gain),
-               row = model_tensor(from, t, bias);
-        if (!weight || !column || !row)
-            return;
-        model_store(to, name, multiply(t, weight, reshape(t, column, SHAPE(width_of(column), 1))));
-        tensor shift = matmul(t, reshape(t, row, SHAPE(1, width_of(row))), weight);
-        model_store(
-            to, reader_bias,
-            add(t, reshape(t, shift, SHAPE(width_of(shift))), model_tensor(from, t, reader_bias)));
+        norm_before(name, "gain", gain);
+        norm_before(name, "bias", bias);
+        snprintf(own_bias, sizeof own_bias, "%.*sbias", (int)(strlen(name) - strlen("weight")),
+                 name);
+        tensor weight = model_tensor(from, t, name), column = model_tensor(from, t, gain);
+        tensor row = model_tensor(from, t, bias), start = model_tensor(from, t, own_bias);
+        size_t width = width_of(row);
+        tensor shift = matmul(t, reshape(t, row, SHAPE(1, width)), weight);
+        model_store(to, name, multiply(t, weight, reshape(t, column, SHAPE(width, 1))));
+        model_store(to, own_bias, add(t, reshape(t, shift, SHAPE(width_of(shift))), start));
     }
 }
 
@@ -128,10 +133,10 @@ static void compress(const struct assay_model *from, struct assay_model *to, tap
     for (size_t i = 0; i < to->entries; i++) {
         const char *name = to->entry[i].name;
         tensor x = model_tensor(from, t, name);
-        size_t kept = to->config.width;
+        size_t kept = to->config.stream;
         if (x && writes_stream(name))
             x = slice(t, x, -1, 0, kept);
-        else if (x && reads_stream(name))
+        else if (x && reads_stream(to, name))
             x = subtract(t, slice(t, x, 0, 0, kept), slice(t, x, 0, kept, 1));
         model_store(to, name, x);
     }
@@ -140,7 +145,7 @@ static void compress(const struct assay_model *from, struct assay_model *to, tap
 /* ---- claims ---- */
 
 #define PLAIN \
-    "width=16 norm_gain=0 norm_bias=0 norm_eps=1e-5 head_width=8 hidden=32 weight_deviation=0.2 " \
+    "norm_eps=1e-5 head_width=8 hidden=32 weight_deviation=0.2 " \
     "embed_deviation=0.5 "
 
 struct forms {
@@ -156,7 +161,7 @@ static struct forms three_forms(struct claim *c, const char *overrides)
     f.ln = claim_model(c, text);
     snprintf(text, sizeof text, PLAIN "%s form=pre_rms", overrides);
     f.rms = claim_model(c, text);
-    snprintf(text, sizeof text, PLAIN "%s form=pre_crms width=15", overrides);
+    snprintf(text, sizeof text, PLAIN "%s form=pre_crms", overrides);
     f.crms = claim_model(c, text);
     return f.ln && f.rms && f.crms ? f : (struct forms){0};
 }
@@ -514,14 +519,20 @@ static void meets_the_language_model(struct claim *c)
 
 /* ---- descriptor ---- */
 
+enum form { PRE_LN, PRE_RMS_TRAINING, PRE_RMS, PRE_CRMS };
+
+static void resolve(struct assay_config *c)
+{
+    c->norm_gain = c->norm_bias = false;
+    if ((enum form)c->hyper[0] == PRE_CRMS)
+        c->stream = c->width - 1;
+}
+
 static const char *legal(const struct assay_config *c)
 {
-    if (c->placement != PLACE_PRE)
-        return "placement: expected pre: a post-norm stream is itself normalised";
-    if (c->norm_gain || c->norm_bias)
-        return "norm_gain and norm_bias: expected 0: an affine part is folded into the readers "
-               "first";
-    return NULL;
+    return c->placement == PLACE_PRE
+               ? NULL
+               : "placement: expected pre: a post-norm stream is itself normalised";
 }
 
 static const char *const form_names[] = {"pre_ln", "pre_rms_training", "pre_rms", "pre_crms", NULL};
@@ -541,18 +552,16 @@ const struct assay_variant assay_variant_crmsnorm = {
     .family = "norm",
     .replaces = "norm",
     .slot = {.norm = norm, .linear = zero_mean_linear, .embed = embed},
-    .hypers = (const struct variant_hyper[]){{"form", "which of the equivalent models", 3, 3,
-                                              is_choice, "one of the forms", form_names},
+    .hypers = (const struct variant_hyper[]){{"form", "which of the equivalent models", PRE_CRMS,
+                                              PRE_CRMS, is_choice, "one of the forms", form_names},
                                              {0}},
     .settings =
         (const struct variant_setting[]){
-            {"default",
-             "preset=pre_ln norm_gain=0 norm_bias=0 form=pre_crms width=15 head_width=8"},
-            {"pre_rms", "preset=pre_ln norm_gain=0 norm_bias=0 form=pre_rms"},
-            {"pre_rms_training", "preset=pre_ln norm_gain=0 norm_bias=0 form=pre_rms_training"},
-            {"pre_ln", "preset=pre_ln norm_gain=0 norm_bias=0 form=pre_ln"},
-            {"causal", "preset=pre_ln norm_gain=0 norm_bias=0 form=pre_crms width=15 head_width=8 "
-                       "frame=decoder head=language pad_is_zero=0"},
+            {"default", "preset=pre_ln form=pre_crms"},
+            {"pre_rms", "preset=pre_ln form=pre_rms"},
+            {"pre_rms_training", "preset=pre_ln form=pre_rms_training"},
+            {"pre_ln", "preset=pre_ln form=pre_ln"},
+            {"causal", "preset=pre_ln form=pre_crms frame=decoder head=language pad_is_zero=0"},
             {0}},
     .forms = (const struct variant_form[]){{"parallel", "", false, FORM_BITS, 0, NULL},
                                            {"decode", "", true, FORM_BITS, 0,
@@ -591,5 +600,6 @@ const struct assay_variant assay_variant_crmsnorm = {
     .untested = "1 to 10 % less time end to end: wall time is reported by the benchmarks, never "
                 "tested. Reductions per norm (LN 2, RMS 1, "
                 "CRMS 2 of d - 1) can be read in the formulas.",
+    .resolve = resolve,
     .legal = legal,
 };

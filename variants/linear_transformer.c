@@ -128,7 +128,7 @@ static tensor linear_attention(layer *l, tensor x, tensor memory)
         carry(l, "state", sums ? end : TENSOR_NONE);
     }
     tensor y = transpose(t, normalised(t, sums, hyper(l, "eps")), 1, 2);
-    return apply_linear(l, "output", merge_heads(l, y), c->width, c->output_bias);
+    return apply_linear(l, "output", merge_heads(l, y), c->stream, c->output_bias);
 }
 
 /* ---- claims ---- */

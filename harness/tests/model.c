@@ -72,8 +72,7 @@ static bool equal(const double *a, const double *b, size_t n)
     return a && b && memcmp(a, b, n * sizeof *a) == 0;
 }
 
-/* ---- every form runs, alike on both tables and with both attentions, and its gradient is its
- * derivative ---- */
+/* ---- every setting runs, with equal bits in its forms, and with right gradients ---- */
 
 static const struct setting settings[] = {
     {"pre-LN encoder", "preset=pre_ln", true},
@@ -372,8 +371,7 @@ static void padding(const char *position)
     model_close(&m);
 }
 
-/* ---- the benchmark's parameter counts (spec card of the Long Range Arena, table F and claim 3)
- * ---- */
+/* ---- parameter counts of the Long Range Arena (its card's table F and claim 3) ---- */
 
 static void parameter_counts(void)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Binary64 elementary functions by MPFR, rounded once: also where the result is subnormal. */
+#include "ref/arith.h"
 #include "ref/elementary.h"
 
 #include <float.h>
@@ -69,4 +70,9 @@ double assay_sin_f64(double x)
 double assay_cos_f64(double x)
 {
     return rounded(mpfr_cos, x);
+}
+
+void assay_environment_release(void)
+{
+    mpfr_free_cache2(MPFR_FREE_LOCAL_CACHE);
 }

@@ -46,7 +46,8 @@ const struct config_field config_fields[] = {
     SIZE(vocab, "token ids, padding included"),
     SIZE(classes, "classes of the classification head"),
     SIZE(length, "longest sequence (positions, caches)"),
-    SIZE(width, "channels of the residual stream d"),
+    SIZE(width, "width d of the model"),
+    SIZE(stream, "channels of the residual stream that are kept; 0: width"),
     SIZE(heads, "query heads h"),
     SIZE(key_heads, "key and value heads; 0: as many as heads"),
     SIZE(head_width, "channels per head; 0: width / heads"),
@@ -70,7 +71,7 @@ const struct config_field config_fields[] = {
     CHOICE(position, "position information", positions),
     BOOL(scale_embedding, "token embedding times sqrt(width)"),
     BOOL(tie_embedding, "the language head is the transposed embedding"),
-    BOOL(pad_is_zero, "id 0 is padding and is masked"),
+    BOOL(pad_is_zero, "id 0 is padding, which encoders mask (in a decoder it comes last and nothing sees it)"),
     BOOL(cls_position,
          "the CLS token has a position: it is put in front before positions are added"),
     BOOL(rotary_interleaved, "rotary pairs are (2p, 2p+1), not (p, p + pairs)"),
@@ -312,6 +313,29 @@ static int set_all(struct assay_config *c, const struct assay_variant *variant,
     }
 }
 
+/* Sizes that follow from others, and what the variant makes of the configuration. */
+static int derive(struct assay_config *c, const struct assay_variant *variant, char *error,
+                  size_t room)
+{
+    if (!c->key_heads)
+        c->key_heads = c->heads;
+    if (!c->head_width && c->heads) {
+        if (c->width % c->heads) {
+            snprintf(error, room,
+                     "width: expected a multiple of heads unless head_width is given; found %zu "
+                     "and %zu",
+                     c->width, c->heads);
+            return -1;
+        }
+        c->head_width = c->width / c->heads;
+    }
+    if (!c->stream)
+        c->stream = c->width;
+    if (variant && variant->resolve)
+        variant->resolve(c);
+    return 0;
+}
+
 int config_make(struct assay_config *c, const struct assay_variant *variant, const char *overrides,
                 char *error, size_t room)
 {
@@ -320,19 +344,7 @@ int config_make(struct assay_config *c, const struct assay_variant *variant, con
         c->hyper[i] = variant->hypers[i].tiny;
     if (set_all(c, variant, overrides, error, room) != 0)
         return -1;
-    if (!c->key_heads)
-        c->key_heads = c->heads;
-    if (!c->head_width && c->heads) {
-        if (c->width % c->heads) {
-            snprintf(
-                error, room,
-                "width: expected a multiple of heads unless head_width is given; found %zu and %zu",
-                c->width, c->heads);
-            return -1;
-        }
-        c->head_width = c->width / c->heads;
-    }
-    return 0;
+    return derive(c, variant, error, room);
 }
 
 static bool one_value(const struct assay_config *c, char *error, size_t room)
@@ -353,6 +365,8 @@ static bool one_value(const struct assay_config *c, char *error, size_t room)
     EXPECT(c->classes >= 1, "classes: expected at least 1; found 0");
     EXPECT(c->length >= 1 && c->length <= 1 << 20, "length: expected 1 to 1048576; found %zu",
            c->length);
+    EXPECT(c->stream >= 1 && c->stream <= c->width, "stream: expected 1 to width %zu; found %zu",
+           c->width, c->stream);
     EXPECT(c->width >= 1 && c->width <= 1 << 16, "width: expected 1 to 65536; found %zu", c->width);
     EXPECT(c->heads >= 1 && c->head_width >= 1,
            "heads and head_width: expected at least 1; found %zu and %zu", c->heads, c->head_width);

@@ -74,7 +74,7 @@ static tensor encoder_memory(layer *l)
         tensor ids = input(l, "ids");
         c->valid = config_of(l)->pad_is_zero ? validity(l, ids) : TENSOR_NONE;
         return ids ? carried(l, "memory",
-                             SHAPE(dim_of(ids, 0), dim_of(ids, 1), config_of(l)->width))
+                             SHAPE(dim_of(ids, 0), dim_of(ids, 1), config_of(l)->stream))
                    : TENSOR_NONE;
     }
     c->decode = NULL;
@@ -121,7 +121,7 @@ tensor model_forward(struct assay_pass *p)
     tensor x = config->frame == FRAME_ENCODER_DECODER ? encoder_decoder(&l) : encode(&l, "ids", "");
     if (config->tie_embedding && x) {
         size_t mark = layer_enter(&l, "embed");
-        context.embedding = param(&l, "token", SHAPE(config->vocab, config->width),
+        context.embedding = param(&l, "token", SHAPE(config->vocab, config->stream),
                                   init_normal(config->embed_deviation));
         layer_leave(&l, mark);
     }

@@ -74,6 +74,6 @@ tensor reference_mixer(layer *l, tensor x, tensor memory)
     struct heads h = project_heads(l, x, memory);
     struct attention_options o = attention_defaults(l, h.key, memory);
     tensor y = attention(l->t, h.query, h.key, h.value, &o);
-    return apply_linear(l, "output", merge_heads(l, y), config_of(l)->width,
+    return apply_linear(l, "output", merge_heads(l, y), config_of(l)->stream,
                         config_of(l)->output_bias);
 }

@@ -110,15 +110,23 @@ static struct assay_init bias_init(const layer *l, size_t fan_in)
     }
 }
 
+tensor linear_weight(layer *l, size_t in, size_t out)
+{
+    return param(l, "weight", SHAPE(in, out), weight_init(l, in));
+}
+
+tensor linear_bias(layer *l, size_t in, size_t out)
+{
+    return param(l, "bias", SHAPE(out), bias_init(l, in));
+}
+
 /* y = x weight + bias.  x: [.., in] -> [.., out] */
 tensor reference_linear(layer *l, tensor x, size_t out, bool bias)
 {
     if (!x)
         return TENSOR_NONE;
     size_t in = width_of(x);
-    tensor weight = param(l, "weight", SHAPE(in, out), weight_init(l, in));
-    return linear(l->t, x, weight,
-                  bias ? param(l, "bias", SHAPE(out), bias_init(l, in)) : TENSOR_NONE);
+    return linear(l->t, x, linear_weight(l, in, out), bias ? linear_bias(l, in, out) : TENSOR_NONE);
 }
 
 tensor reference_norm(layer *l, tensor x)
@@ -227,14 +235,14 @@ static tensor token_vectors(layer *l)
 {
     const struct assay_config *c = config_of(l);
     if (c->inputs == INPUTS_VALUES)
-        return apply_linear(l, "values", input(l, "values"), c->width, true);
+        return apply_linear(l, "values", input(l, "values"), c->stream, true);
     tensor ids = l->context->ids;
     if (!ids)
         return TENSOR_NONE;
-    if (c->pad_is_zero && !l->context->decode)
+    if (c->pad_is_zero && !l->context->causal)
         l->context->valid = validity(l, ids);
     tensor x = gather_rows(
-        l->t, param(l, "token", SHAPE(c->vocab, c->width), init_normal(c->embed_deviation)), ids);
+        l->t, param(l, "token", SHAPE(c->vocab, c->stream), init_normal(c->embed_deviation)), ids);
     return c->scale_embedding ? scale(l->t, x, assay_scalar_sqrt(profile_of(l), (double)c->width))
                               : x;
 }

@@ -8,8 +8,7 @@
 
 #include "ref/train.h"
 
-/* ---- merge.c: gradients of shards, added in binary-counter order; every function holds the
- * pool's lock but merge_add ---- */
+/* ---- merge.c: callers hold the lock, but not for merge_add ---- */
 
 struct merge {
     const struct assay_kernels *kernels;

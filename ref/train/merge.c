@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The merge of the shards' gradients in binary-counter order: node (0, i) is shard i, node (l +
- * 1, j) the sum of nodes
- * (l, 2j) and (l, 2j + 1) once both exist; what is left is folded from the highest index down.
+/* Merging gradients in binary-counter order: node (0, i) is that of shard i, node (l + 1, j)
+ * the sum of nodes (l, 2j) and (l, 2j + 1) once both exist; what is left is folded from the highest
+ * index down.
  *
- * Buffers. A worker takes one before it takes a shard, and shards are taken in ascending order
- * but for each worker's
- * first, which has its buffer from the start. So when nobody is at work, the shards taken are a
- * prefix, which holds at
- * most log2(shards) + 1 nodes, and with `threads` more buffers there is one for whoever waits. */
+ * Buffers. A worker takes one before it takes a shard, and shards are taken in ascending order but
+ * for each worker's first, which has its buffer from the start. So when nobody is at work, the
+ * shards taken are a prefix, which holds at most log2(shards) + 1 nodes, and with `threads` more
+ * buffers there is one for whoever waits. */
 #include <stdlib.h>
 
 #include "ref/train/internal.h"

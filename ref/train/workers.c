@@ -88,6 +88,7 @@ static void *work(void *argument)
             pthread_cond_signal(&p->idle);
     }
     pthread_mutex_unlock(&p->lock);
+    assay_environment_release();
     return NULL;
 }
 

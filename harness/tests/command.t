@@ -1,0 +1,196 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: Apache-2.0
+# The command as a user meets it: help, mistakes, goldens, runs that are killed and go on, records that verify.
+use strict;
+use warnings;
+use Cwd qw(abs_path getcwd);
+use File::Temp qw(tempdir);
+use JSON::PP;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+my $assay = abs_path($ENV{ASSAY} // './assay');
+my $source = abs_path($ENV{ASSAY_SRCDIR} // getcwd());
+my $quick = $ENV{ASSAY_QUICK};
+my $scratch = tempdir('command-t-XXXXXX', TMPDIR => 1, CLEANUP => 1);
+-x $assay or die "$assay: not there; set ASSAY\n";
+chdir $scratch or die "$scratch: $!";
+$ENV{$_} = '' for qw(ARGP_HELP_FMT);
+delete $ENV{NO_COLOR};
+
+# Exit status and everything printed.
+sub assay {
+    my $output = `'$assay' @_ 2>&1`;
+    return ($? >> 8, $output);
+}
+
+sub prints {
+    my ($expected_status, $expected, $what, @arguments) = @_;
+    my ($status, $output) = assay(@arguments);
+    ok($status == $expected_status && $output =~ $expected, "assay @arguments: $what") or diag("exit status $status\n$output");
+    return $output;
+}
+
+prints(0, qr/^assay \d.*\narithmetic \d/, 'the versions of program and arithmetic', '--version');
+prints(0, qr/Examples:/, 'examples', '--help');
+prints(0, qr/Examples:\n  assay $_/, 'examples', $_, '--help') for qw(list show check run verify table golden);
+prints(2, qr/^Usage/, 'no command: the usage', '');
+
+prints(2, qr/did you mean list\?/, 'the nearest command', 'lst');
+prints(2, qr/did you mean denseformer\?/, 'the nearest paper', 'show densformer');
+prints(2, qr/did you mean listops\?/, 'the nearest task', 'run --task lisptops');
+prints(2, qr/did you mean tiny\?/, 'the nearest preset', 'run --task listops --preset tyni');
+prints(2, qr/did you mean dilated\?/, 'the nearest setting', 'run --task listops --variant denseformer --setting dilatd');
+prints(2, qr/did you mean width\?/, 'the nearest field', 'run --task listops --set widht=3');
+prints(2, qr/did you mean dilation\?/, 'the nearest hyper-parameter', 'run --task listops --variant denseformer --set dilaton=3');
+prints(2, qr/did you mean rate\?/, 'the nearest field of training', 'run --task listops --set train.rte=1');
+prints(2, qr/assay list/, 'nothing near: where all are listed', 'check xyzzy');
+prints(2, qr/expected cpu|expected def|did you mean/, 'unknown kernels', 'golden verify --kernels cup');
+prints(2, qr/did you mean latex\?/, 'unknown format', 'table --format latx .');
+prints(2, qr/expected f32 or f64/, 'unknown profile', 'run --task listops --profile=f16');
+prints(2, qr/name=value/, 'not a setting', 'run --task listops --set width');
+prints(2, qr/multiple of heads/, 'a width that heads do not divide', 'run --task listops --set width=15');
+prints(2, qr/task gives it/, "the task's fields", 'run --task listops --set vocab=99');
+prints(2, qr/below 2\^53/, 'a seed that no record can hold', 'run --task listops --seed 9007199254740992');
+prints(2, qr/changes only the frame/, 'a setting without hyper-parameters', 'run --task listops --variant linear_transformer --setting causal');
+prints(2, qr/no.such/, 'a file that is not there', 'verify no.such.json');
+prints(2, qr/./, 'a folder without records', 'table .');
+
+my $papers = decode_json((assay('list --json'))[1]);
+my %paper = map { $_->{id} => $_ } @$papers;
+ok($paper{reference} && $paper{denseformer}, 'list --json: the reference and the papers');
+for my $id (sort keys %paper) {
+    my $page = decode_json((assay("show $id --json"))[1]);
+    ok($page->{id} eq $id && @{ $page->{settings} } && $page->{settled_by}, "show $id --json: a whole page");
+    prints(0, qr/^\Q$page->{title}\E.*\Q$page->{paper}\E/, 'title and paper', 'show', $id);
+}
+is(decode_json((assay('show listops --json'))[1])->{classes}, 10, 'show listops --json: a task');
+is(scalar(grep { $_->{family} ne 'norm' } @{ decode_json((assay('list --family norm --json'))[1]) }), 0, 'list --family');
+is(decode_json((assay('list --tasks --json'))[1])->[0]{id}, 'listops', 'list --tasks --json');
+
+# Goldens: those of this tree, then a folder that is spoilt in three ways.
+prints(0, qr/ 0 different, 0 refused\n/, 'as computed now', "golden verify --quiet --dir '$source/golden'");
+prints(0, qr/MANIFEST/, 'written', 'golden write denseformer --dir golden');
+prints(0, qr/^3 as computed now/m, 'all settings, and the manifest', 'golden verify');
+is(system('cd golden && sha256sum --quiet -c MANIFEST'), 0, 'sha256sum -c takes the manifest');
+prints(0, qr/^3 as/m, 'one profile, one table', '--profile=f64 golden verify --kernels def');
+
+sub change_file {
+    my ($path, $change) = @_;
+    open my $in, '<:raw', $path or die "$path: $!";
+    local $/;
+    my $bytes = <$in>;
+    $change->() for $bytes;
+    open my $out, '>:raw', $path or die "$path: $!";
+    print $out $bytes;
+    close $out or die "$path: $!";
+}
+
+my $victim = 'golden/denseformer.dilated.safetensors';
+change_file($victim, sub { substr($_, -9, 1) ^= "\x01" });
+prints(1, qr/DIFFERS .*: expected 0x\w+ .* found 0x.*with def/s, 'one bit: tensor, element, both values', "golden verify $victim");
+prints(1, qr/MANIFEST .*denseformer\.dilated/, 'and the manifest', 'golden verify');
+change_file($victim, sub { $_ = substr($_, 0, 5000) });
+prints(2, qr/REFUSED .*expected/, 'cut short', "golden verify $victim");
+change_file($victim, sub { substr($_, 0, 8) = "\xff" x 8 });
+prints(2, qr/REFUSED .*expected/, 'a hostile header', "golden verify $victim");
+mkdir 'empty';
+prints(2, qr/./, 'a folder without goldens', 'golden verify --dir empty');
+
+# Claims, with and without outside vectors.
+prints(0, qr/claims hold\n\z/, 'all hold', "check denseformer --dir '$source/golden'");
+prints(1, qr/FAILS.*outside vectors have/, 'without outside vectors those claims fail', 'check denseformer --dir empty');
+
+# Runs. The same final state for any number of workers and any kernels.
+my $cell = '--task listops --variant denseformer --set "width=16 heads=2 hidden=16 layers=1 head_hidden=16 train.batch=8 train.curve=7"';
+sub final_of {
+    my ($output) = @_;
+    return $output =~ /final +(\w{64})/ ? $1 : "none in: $output";
+}
+my @ways = map { "--threads $_" } 1, 2, 3, 8;
+push @ways, '--kernels def', '--kernels base --threads 2';
+my %final;
+$final{final_of(prints(0, qr/final/, 'a record', "run $cell --steps 25 -q --results ways $_"))}++ for @ways;
+is(scalar(keys %final), 1, 'one final state for ' . join(', ', @ways)) or diag(explain(\%final));
+my ($record) = glob 'ways/*.json';
+my @left = grep { !/\.json$/ } glob 'ways/* ways/.[!.]*';
+is("@left", '', 'nothing but the record is left');
+prints(0, qr/is there already/, 'a run that was done', "run $cell --steps 25 --results ways --resume");
+my $output = prints(0, qr/data .*same\n.*initial .*same\n.*final .*same\n.*metrics .*same/s, 'the same again', "verify -q --kernels def $record");
+like($output, qr/recorded (\w{64})\n +computed \1/, 'verify prints both hashes');
+change_file($record, sub { s/("final_sha256": ")./$1x/ });
+prints(2, qr/final_sha256/, 'a record that is none', "verify -q $record");
+change_file($record, sub { s/("final_sha256": ")x/$1 . ($final{x} ? 0 : 0)/e });
+my $status = (assay("verify -q $record"))[0];
+change_file($record, sub { s/"seed": 1/"seed": 2/ });
+prints(1, qr/initial .*DIFFERS\n.*final .*DIFFERS/s, 'a record of another seed', "verify -q $record");
+change_file($record, sub { s/"seed": 2/"seed": 1/; s/"variant": "denseformer"/"variant": "reference"/ });
+prints(2, qr/unknown field|config/, 'a record whose configuration is not its variant\'s', "verify -q $record");
+
+# Ctrl-C, then kill -9 at random moments: every time it goes on, and ends in the same state.
+my $steps = $quick ? 300 : 1500;
+my $long = "run $cell --steps $steps --checkpoint 0.05 --threads 2";
+my $whole = final_of((assay("$long -q --results whole"))[1]);
+
+sub start {
+    my ($arguments) = @_;
+    my $child = fork // die "fork: $!";
+    return $child if $child;
+    open STDOUT, '>', 'child.out';
+    open STDERR, '>&', \*STDOUT;
+    exec "exec '$assay' $arguments" or die "$assay: $!";
+}
+
+sub wait_for_checkpoint {
+    my ($folder) = @_;
+    for (1 .. 600) {
+        return 1 if glob "$folder/*.checkpoint";
+        sleep 0.05;
+    }
+    return 0;
+}
+
+my $child = start("$long --results stopped");
+ok(wait_for_checkpoint('stopped'), 'a run leaves checkpoints');
+kill INT => $child;
+waitpid $child, 0;
+is($? >> 8, 130, 'Ctrl-C: exit status 130');
+open my $said, '<', 'child.out';
+my $message = do { local $/; <$said> };
+like($message, qr/to go on: assay run .*--resume/, 'and the line that goes on');
+prints(2, qr/--resume goes on, --restart begins anew/, 'a run that was begun is not thrown away', "$long --results stopped");
+$output = prints(0, qr/resumed at step [1-9]/, 'goes on', "$long --results stopped --resume");
+is(final_of($output), $whole, 'to the same final state');
+
+my ($kills, $wanted) = (0, $quick ? 4 : 20);
+for (1 .. 10 * $wanted) {
+    last if $kills == $wanted;
+    $child = start("$long --results killed --resume -q");
+    sleep 0.1 + rand 0.5;
+    kill KILL => $child;
+    waitpid $child, 0;
+    $kills++ if $? == 9;
+    unlink glob 'killed/*.json' if $? == 0;
+}
+is($kills, $wanted, "kill -9 at $wanted random moments");
+is(final_of((assay("$long --results killed --resume"))[1]), $whole, 'and the same final state');
+
+# A checkpoint of something else.
+my $other = $long =~ s/--steps \d+/--steps 9/r;
+my ($name) = glob 'whole/*.json';
+prints(0, qr/final/, 'a run', "$other -q --results other");
+open my $fake, '>', (glob 'other/*.json')[0] =~ s/json$/checkpoint/r;
+print $fake 'not a checkpoint';
+close $fake;
+unlink glob 'other/*.json';
+prints(2, qr/checkpoint: expected/, 'a checkpoint that is none', "$other -q --results other --resume");
+prints(0, qr/final/, '--restart throws it away', "$other -q --results other --restart");
+
+# Tables from what was made here.
+prints(0, qr/denseformer.*\n.*commonest class/s, 'a table with baselines', 'table whole');
+prints(0, qr/^\S*,/m, 'CSV', 'table whole --format csv');
+ok(decode_json((assay('table whole --format json'))[1])->{format}, 'table --format json: JSON');
+prints(0, qr/^\z/, 'into a file', 'table whole --format latex --output table.tex');
+ok(-s 'table.tex', 'which is there');
+
+done_testing();
