@@ -30,7 +30,9 @@ static const struct training_field {
     double least;
 } training_fields[] = {
 #define FIELD(name, type, member, least) \
-    {name, type, offsetof(struct assay_training, member), least}
+    { \
+        name, type, offsetof(struct assay_training, member), least \
+    }
     FIELD("steps", SIZE, steps, 1),
     FIELD("batch", SIZE, batch, 1),
     FIELD("shard", SIZE, shard, 0),
@@ -91,8 +93,9 @@ static int set_number(const struct training_field *f, void *at, const char *valu
         return 0;
     }
     if (number > LARGEST || number != floor(number))
-        return assay_complain(error, room, "train.%s: expected a whole number from %g to %d, "
-                                           "found '%s'",
+        return assay_complain(error, room,
+                              "train.%s: expected a whole number from %g to %d, "
+                              "found '%s'",
                               f->name, f->least, LARGEST, value);
     *(size_t *)at = (size_t)number;
     return 0;
@@ -176,8 +179,9 @@ static int set_setting(const struct assay_cell *cell, const struct variant_setti
     if (error[0])
         return -1;
     if (hypers == 0 && setting != cell->variant->settings)
-        return assay_complain(error, room, "setting %s of %s changes only the frame, and in a run "
-                                           "the task's preset gives that",
+        return assay_complain(error, room,
+                              "setting %s of %s changes only the frame, and in a run "
+                              "the task's preset gives that",
                               setting->name, cell->variant->id);
     return 0;
 }

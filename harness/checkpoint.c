@@ -138,8 +138,8 @@ static const void *numbers_of(const struct assay_archive *archive, const char *p
     return NULL;
 }
 
-static int read_states(struct assay_run *run, const struct assay_archive *archive,
-                       const char *path, char *error, size_t room)
+static int read_states(struct assay_run *run, const struct assay_archive *archive, const char *path,
+                       char *error, size_t room)
 {
     const struct assay_model *m = &run->model;
     void *const state[STATES] = {run->trainer.first, run->trainer.second, run->trainer.average};
@@ -147,17 +147,16 @@ static int read_states(struct assay_run *run, const struct assay_archive *archiv
     for (size_t i = 0; i < m->entries; i++) {
         const struct assay_entry *e = &m->entry[i];
         entry_name(e, name);
-        const void *from =
-            numbers_of(archive, path, name, dtype_of(run), e->elements, error, room);
+        const void *from = numbers_of(archive, path, name, dtype_of(run), e->elements, error, room);
         if (!from)
             return -1;
         memcpy(entry_data(m, e), from, e->elements * m->kernels->element);
     }
     for (int i = 0; i < STATES; i++) {
         size_t count = m->elements[ASSAY_PARAMETER];
-        const void *from = state[i] ? numbers_of(archive, path, state_names[i], dtype_of(run),
-                                                 count, error, room)
-                                    : NULL;
+        const void *from =
+            state[i] ? numbers_of(archive, path, state_names[i], dtype_of(run), count, error, room)
+                     : NULL;
         if (state[i] && !from)
             return -1;
         if (from)
@@ -171,8 +170,7 @@ static int read_curve(struct assay_run *run, const struct assay_archive *archive
 {
     const struct assay_archive_tensor *t = assay_archive_find(archive, "curve/step");
     size_t n = t ? t->elements : 0;
-    const uint64_t *step =
-        numbers_of(archive, path, "curve/step", ASSAY_DT_U64, n, error, room);
+    const uint64_t *step = numbers_of(archive, path, "curve/step", ASSAY_DT_U64, n, error, room);
     const double *loss = numbers_of(archive, path, "curve/loss", ASSAY_DT_F64, n, error, room);
     const double *accuracy =
         numbers_of(archive, path, "curve/accuracy", ASSAY_DT_F64, n, error, room);
@@ -225,8 +223,9 @@ int assay_checkpoint_load(struct assay_run *run, const char *path, char *error, 
     else if (!format || strcmp(format, FORMAT) != 0)
         status = assay_complain(error, room, "%s: this is not a checkpoint", path);
     else if (!found || strcmp(cell, found) != 0)
-        status = assay_complain(error, room, "%s: this is the checkpoint of another configuration; "
-                                             "--restart throws it away",
+        status = assay_complain(error, room,
+                                "%s: this is the checkpoint of another configuration; "
+                                "--restart throws it away",
                                 path);
     else
         status = read_all(run, archive, path, error, room);

@@ -42,5 +42,5 @@ const char *assay_golden_folder(const char *given)
     if (given)
         return given;
     return stat("golden", &status) == 0 && S_ISDIR(status.st_mode) ? "golden"
-                                                                  : ASSAY_PKGDATADIR "/golden";
+                                                                   : ASSAY_PKGDATADIR "/golden";
 }

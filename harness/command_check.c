@@ -22,8 +22,8 @@ struct choice {
 static const struct argp_option options[] = {
     {"profile", 'p', "PROFILE", 0, "f32 or f64; by default each claim's own", 0},
     {"kernels", KEY_KERNELS, "TABLE", 0, "def, cpu (default) or a level of cpu", 0},
-    {"dir", KEY_DIR, "DIR", 0, "golden folder with outside/ (default: ./golden, else the installed)",
-     0},
+    {"dir", KEY_DIR, "DIR", 0,
+     "golden folder with outside/ (default: ./golden, else the installed)", 0},
     {"quiet", 'q', NULL, 0, "only the claims, not their statements", 0},
     {0}};
 
@@ -76,9 +76,12 @@ static bool check_claim(const struct assay_variant *v, const struct variant_clai
                         const struct assay_kernels *kernels)
 {
     struct sink sink = {choice->quiet};
-    struct claim claim = {
-        .kernels = kernels, .profile = kernels->profile, .report = report, .sink = &sink,
-        .outside = outside ? assay_outside_numbers : NULL, .archive = outside};
+    struct claim claim = {.kernels = kernels,
+                          .profile = kernels->profile,
+                          .report = report,
+                          .sink = &sink,
+                          .outside = outside ? assay_outside_numbers : NULL,
+                          .archive = outside};
     printf("  %s, %s: %s\n", assay_class_name(what->class), assay_profile_name(kernels->profile),
            what->statement);
     bool holds = claim_run(v, what, &claim);
@@ -122,7 +125,7 @@ static int check_all(const struct choice *choice)
         if (!v
             || assay_outside_open(assay_golden_folder(choice->folder), v->id, &outside, error,
                                   sizeof error)
-                != 0)
+                   != 0)
             return assay_refuse("%s", error);
         int failed = check_paper(v, choice, outside);
         assay_outside_close(outside);
@@ -136,10 +139,14 @@ static int check_all(const struct choice *choice)
 int assay_command_check(int argc, char **argv)
 {
     static const struct argp argp = {
-        options, parse, "ID...",
+        options,
+        parse,
+        "ID...",
         "Computes the claims of papers, their outside vectors included, and says what was found.\v"
         "Examples:\n  assay check denseformer\n  assay check crmsnorm --profile=f32 --quiet",
-        NULL, NULL, NULL};
+        NULL,
+        NULL,
+        NULL};
     struct choice choice = {.kernels = "cpu", .id = calloc((size_t)argc + 1, sizeof *choice.id)};
     if (!choice.id)
         return assay_refuse("out of memory");

@@ -122,8 +122,8 @@ static int golden_write(const struct choice *choice)
         return assay_refuse("golden write: expected ids of papers, or --all");
     if (assay_folder_make(folder, error, sizeof error) != 0)
         return assay_refuse("%s", error);
-    bool written = choice->all ? write_all(choice, folder, &files)
-                               : write_named(choice, folder, &files);
+    bool written =
+        choice->all ? write_all(choice, folder, &files) : write_named(choice, folder, &files);
     if (assay_manifest_write(folder, error, sizeof error) != 0)
         return assay_refuse("%s", error);
     if (!written)
@@ -235,12 +235,16 @@ static int golden(const struct choice *choice)
 int assay_command_golden(int argc, char **argv)
 {
     static const struct argp argp = {
-        options, parse, "write [ID...]\nverify [FILE...]",
+        options,
+        parse,
+        "write [ID...]\nverify [FILE...]",
         "Writes golden files and their manifest, or computes them again and compares every bit: "
         "files, or a whole folder with its manifest. The format is in golden/FORMAT.md.\v"
         "Examples:\n  assay golden verify\n  assay golden verify --kernels def mine.safetensors\n"
         "  assay golden write denseformer\n  assay golden write --all --dir /tmp/golden",
-        NULL, NULL, NULL};
+        NULL,
+        NULL,
+        NULL};
     struct choice choice = {.argument = calloc((size_t)argc + 1, sizeof *choice.argument)};
     if (!choice.argument)
         return assay_refuse("out of memory");

@@ -15,8 +15,10 @@ struct choice {
 };
 
 static const struct argp_option options[] = {
-    {"kind", 'k', "KIND", 0, "only variant, transform, execution, training, experiment, cost, "
-                             "benchmark or survey", 0},
+    {"kind", 'k', "KIND", 0,
+     "only variant, transform, execution, training, experiment, cost, "
+     "benchmark or survey",
+     0},
     {"family", 'f', "FAMILY", 0, "only this family", 0},
     {"tasks", 't', NULL, 0, "the tasks, not the papers", 0},
     {"json", 'j', NULL, 0, "as JSON", 0},
@@ -52,7 +54,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 static bool wanted(const struct choice *choice, const struct assay_variant *v)
 {
     return (!choice->one_kind || v->kind == choice->kind)
-        && (!choice->family || strcmp(v->family, choice->family) == 0);
+           && (!choice->family || strcmp(v->family, choice->family) == 0);
 }
 
 static void put_member(const char *key, const char *value, bool last)
@@ -142,11 +144,15 @@ static void list_tasks(bool json)
 int assay_command_list(int argc, char **argv)
 {
     static const struct argp argp = {
-        options, parse, NULL,
+        options,
+        parse,
+        NULL,
         "The papers that this program knows: id, kind, family, what they replace, title.\v"
         "Examples:\n  assay list\n  assay list --kind variant --family linear-attention\n"
         "  assay list --tasks --json",
-        NULL, NULL, NULL};
+        NULL,
+        NULL,
+        NULL};
     struct choice choice = {0};
     argp_parse(&argp, argc, argv, 0, NULL, &choice);
     if (!choice.tasks)

@@ -14,8 +14,18 @@
 #include "ref/version.h"
 
 enum {
-    KEY_VARIANT = 0x100, KEY_SETTING, KEY_SEED, KEY_SET, KEY_STEPS, KEY_RESULTS, KEY_RESUME,
-    KEY_RESTART, KEY_KERNELS, KEY_CHECKPOINT, PATH_ROOM = 1024, OVERRIDES_ROOM = 2048
+    KEY_VARIANT = 0x100,
+    KEY_SETTING,
+    KEY_SEED,
+    KEY_SET,
+    KEY_STEPS,
+    KEY_RESULTS,
+    KEY_RESUME,
+    KEY_RESTART,
+    KEY_KERNELS,
+    KEY_CHECKPOINT,
+    PATH_ROOM = 1024,
+    OVERRIDES_ROOM = 2048
 };
 static const uint64_t largest_seed = (UINT64_C(1) << 53) - 1; /* what a record can hold */
 
@@ -40,8 +50,8 @@ static const struct argp_option options[] = {
     {"steps", KEY_STEPS, "N", 0, "the same as --set train.steps=N", 1},
     {"profile", 'p', "PROFILE", 0, "f32 (default) or f64", 1},
     {"threads", 'j', "N", 0, "workers (default: the processors); no bit depends on it", 2},
-    {"kernels", KEY_KERNELS, "TABLE", 0, "def, cpu (default) or a level of cpu; no bit depends on it",
-     2},
+    {"kernels", KEY_KERNELS, "TABLE", 0,
+     "def, cpu (default) or a level of cpu; no bit depends on it", 2},
     {"results", KEY_RESULTS, "DIR", 0, "where the record goes (default: results)", 3},
     {"resume", KEY_RESUME, NULL, 0,
      "go on from the checkpoint, if there is one; nothing to do if the record is there", 3},
@@ -154,7 +164,7 @@ static bool is_done(const struct assay_cell *cell, const char *path)
     if (access(path, F_OK) != 0 || assay_record_read(path, &record, error, sizeof error) != 0)
         return false;
     bool done = assay_cell_of_record(&found, &record, error, sizeof error) == 0
-             && strcmp(record.arithmetic, ASSAY_ARITHMETIC) == 0;
+                && strcmp(record.arithmetic, ASSAY_ARITHMETIC) == 0;
     assay_record_free(&record);
     if (!done)
         return false;
@@ -217,8 +227,8 @@ static int run_cell(struct choice *choice, const struct assay_cell *cell, const 
                             checkpoint);
     struct assay_record record;
     int signal, status;
-    switch (assay_train(cell, &choice->manner, choice->resume, &record, &signal, error,
-                        sizeof error)) {
+    switch (
+        assay_train(cell, &choice->manner, choice->resume, &record, &signal, error, sizeof error)) {
     case ASSAY_TRAINED:
         status = finish(choice, &record, path, command);
         break;
@@ -257,14 +267,18 @@ static int run(struct choice *choice)
 int assay_command_run(int argc, char **argv)
 {
     static const struct argp argp = {
-        options, parse, NULL,
+        options,
+        parse,
+        NULL,
         "Trains a cell (task, preset, variant, setting, seed), evaluates it on the test split and "
         "writes its record to DIR/TASK-PRESET-VARIANT[-SETTING]-sSEED.json. Ctrl-C leaves a "
         "checkpoint that --resume goes on from, to the same final bits.\v"
         "Examples:\n  assay run --task listops\n"
         "  assay run --task listops --variant linear_transformer --setting lra --seed 2 --resume\n"
         "  assay run --task listops --set \"layers=1 train.rate=0.002\" --steps 100",
-        NULL, NULL, NULL};
+        NULL,
+        NULL,
+        NULL};
     struct choice choice = {
         .cell = {.preset = "tiny", .variant = "reference", .seed = 1, .profile = ASSAY_F32},
         .manner = {.threads = assay_processors(), .kernels = "cpu", .checkpoint_seconds = 10},

@@ -121,7 +121,8 @@ static void print_claims(const struct assay_variant *v)
     printf("claims    %zu:", all);
     for (int i = 0, shown = 0; i < CLASSES; i++)
         if (count[i])
-            printf("%s %zu %s", shown++ ? "," : "", count[i], assay_class_name((enum claim_class)i));
+            printf("%s %zu %s", shown++ ? "," : "", count[i],
+                   assay_class_name((enum claim_class)i));
     printf("    (`assay check %s` computes them)\n", v->id);
     for (const struct variant_claim *c = v->claims; c->check; c++)
         printf("          %-12s %s\n", assay_class_name(c->class), c->statement);
@@ -132,8 +133,8 @@ static void print_outside(const struct assay_variant *v, const struct assay_outs
     const char *commit = assay_outside_says(outside, "commit");
     const char *repository = assay_outside_says(outside, "repository");
     if (outside)
-        printf("outside   %s\n          commit %s\n", repository ? repository : "unknown repository",
-               commit ? commit : "unknown");
+        printf("outside   %s\n          commit %s\n",
+               repository ? repository : "unknown repository", commit ? commit : "unknown");
     else if (v->source.code)
         printf("outside   no vectors of %s here\n", v->source.code);
 }
@@ -234,11 +235,15 @@ static int show(const struct choice *choice)
 int assay_command_show(int argc, char **argv)
 {
     static const struct argp argp = {
-        options, parse, "ID",
+        options,
+        parse,
+        "ID",
         "A paper on one page: idea, equations, numbers, settings, forms, properties, claims; or a "
         "task with its presets. `assay show reference` also lists the fields of the model.\v"
         "Examples:\n  assay show denseformer\n  assay show listops\n  assay show crmsnorm --json",
-        NULL, NULL, NULL};
+        NULL,
+        NULL,
+        NULL};
     struct choice choice = {0};
     argp_parse(&argp, argc, argv, 0, NULL, &choice);
     return show(&choice);

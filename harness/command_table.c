@@ -75,13 +75,17 @@ static int make_table(const struct choice *choice)
 
 int assay_command_table(int argc, char **argv)
 {
-    static const struct argp argp = {
-        options, parse, "DIR...",
-        "Tables from the run records in and below the folders DIR: accuracy with its 95 % confidence "
-        "interval, cost, and the task's trivial baselines.\v"
-        "Examples:\n  assay table results\n"
-        "  assay table results/demo --format latex --output table.tex",
-        NULL, NULL, NULL};
+    static const struct argp argp = {options,
+                                     parse,
+                                     "DIR...",
+                                     "Tables from the run records in and below the folders DIR: "
+                                     "accuracy with its 95 % confidence "
+                                     "interval, cost, and the task's trivial baselines.\v"
+                                     "Examples:\n  assay table results\n"
+                                     "  assay table results/demo --format latex --output table.tex",
+                                     NULL,
+                                     NULL,
+                                     NULL};
     struct choice choice = {.path = calloc((size_t)argc + 1, sizeof *choice.path)};
     if (!choice.path)
         return assay_refuse("out of memory");

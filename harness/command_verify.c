@@ -64,15 +64,15 @@ static bool compare_metrics(const struct assay_record *recorded,
                             const struct assay_record *computed)
 {
     bool same = recorded->metrics.test_correct == computed->metrics.test_correct
-             && recorded->metrics.test_count == computed->metrics.test_count
-             && recorded->metrics.test_loss == computed->metrics.test_loss
-             && recorded->parameters == computed->parameters
-             && recorded->curve_count == computed->curve_count;
+                && recorded->metrics.test_count == computed->metrics.test_count
+                && recorded->metrics.test_loss == computed->metrics.test_loss
+                && recorded->parameters == computed->parameters
+                && recorded->curve_count == computed->curve_count;
     for (size_t i = 0; same && i < recorded->curve_count; i++) {
         const struct assay_record_point *a = &recorded->curve[i], *b = &computed->curve[i];
         bool measured = a->accuracy == a->accuracy || b->accuracy == b->accuracy;
-        same = a->step == b->step && a->loss == b->loss
-            && (!measured || a->accuracy == b->accuracy);
+        same =
+            a->step == b->step && a->loss == b->loss && (!measured || a->accuracy == b->accuracy);
     }
     printf("  %-8s ", "metrics");
     assay_put(stdout, same ? ASSAY_GREEN : ASSAY_RED, same ? "same" : "DIFFERS");
@@ -131,12 +131,16 @@ static int verify_all(const struct choice *choice)
 int assay_command_verify(int argc, char **argv)
 {
     static const struct argp argp = {
-        options, parse, "RECORD...",
+        options,
+        parse,
+        "RECORD...",
         "Trains the cells of records again and compares data, initial and final state, loss curve "
         "and metrics.\v"
         "Examples:\n  assay verify results/listops-tiny-reference-s1.json\n"
         "  assay verify --kernels def --threads 3 results/*.json",
-        NULL, NULL, NULL};
+        NULL,
+        NULL,
+        NULL};
     struct choice choice = {
         .manner = {.threads = assay_processors(), .kernels = "cpu", .checkpoint_seconds = 1e9},
         .path = calloc((size_t)argc + 1, sizeof *choice.path)};

@@ -13,9 +13,9 @@ bool assay_golden_path(const char *folder, const struct assay_variant *variant,
                        const struct variant_setting *setting, char path[ASSAY_GOLDEN_PATH])
 {
     bool other = setting && setting != variant->settings;
-    int length = snprintf(path, ASSAY_GOLDEN_PATH, "%s%s%s%s%s.safetensors", folder,
-                          *folder ? "/" : "", variant->id, other ? "." : "",
-                          other ? setting->name : "");
+    int length =
+        snprintf(path, ASSAY_GOLDEN_PATH, "%s%s%s%s%s.safetensors", folder, *folder ? "/" : "",
+                 variant->id, other ? "." : "", other ? setting->name : "");
     return length > 0 && length < ASSAY_GOLDEN_PATH;
 }
 

@@ -2,7 +2,6 @@
 /* Golden files: verifying one. Everything in the file is computed again from id, setting and seed, so
  * that no bit of it is taken on trust, and nothing that it says is given to a computation. */
 #include <inttypes.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,7 +38,7 @@ static bool read_seed(const char *text, uint64_t *seed)
     char *end;
     *seed = strtoull(text, &end, 10);
     return *text >= '1' && *text <= '9' && *end == '\0' && end - text < 4
-        && *seed <= ASSAY_GOLDEN_SEEDS;
+           && *seed <= ASSAY_GOLDEN_SEEDS;
 }
 
 static enum assay_golden_verdict identify(struct verifying *v)
@@ -68,25 +67,35 @@ static enum assay_golden_verdict identify(struct verifying *v)
     return ASSAY_GOLDEN_SAME;
 }
 
-/* Each word as it is written today; false when the text is not made of just those. */
+/* Is this the field as the configuration has it? */
+static bool is_written(const struct verifying *v, const struct assay_word *word)
+{
+    char value[ASSAY_FIELD_TEXT];
+    const char *name;
+    double number;
+    for (size_t i = 0; assay_configuration_at(&v->config, v->variant, i, &name, value, &number);
+         i++)
+        if (strcmp(name, word->name) == 0)
+            return strcmp(value, word->value) == 0;
+    return false;
+}
+
+/* Words as they are written today, one blank between two, and nothing else. */
 static bool is_canonical(const struct verifying *v, const char *text)
 {
-    char value[ASSAY_FIELD_TEXT], reason[ASSAY_ERROR_ROOM];
+    char reason[ASSAY_ERROR_ROOM];
     struct assay_word word;
-    const char *at = text, *name;
-    double number;
+    const char *at = text, *start = text;
     while (assay_word_next(&at, &word, reason, sizeof reason)) {
-        bool known = false;
-        for (size_t i = 0;
-             !known && assay_configuration_at(&v->config, v->variant, i, &name, value, &number);
-             i++)
-            known = strcmp(name, word.name) == 0 && strcmp(value, word.value) == 0;
-        size_t length = strlen(word.name) + 1 + strlen(word.value);
-        bool apart = (size_t)(at - text) == length || at[-(ptrdiff_t)length - 1] == ' ';
-        if (!known || !apart || (*at == ' ' && at[1] == '\0') || (*at && *at != ' '))
+        if (at != start + strlen(word.name) + 1 + strlen(word.value) || !is_written(v, &word))
             return false;
+        if (*at == '\0')
+            return true;
+        if (*at != ' ')
+            return false;
+        start = at + 1;
     }
-    return true;
+    return false;
 }
 
 /* The file says which configuration it is of: it must be what the setting stands for today. A field
@@ -99,8 +108,8 @@ static enum assay_golden_verdict compare_configuration(struct verifying *v)
     double number;
     if (assay_configuration_make(&config, v->variant, found, reason, sizeof reason) != 0)
         return DIFFER(v, "%s: configuration: %s", v->path, reason);
-    for (size_t i = 0;
-         assay_configuration_at(&v->config, v->variant, i, &name, expected, &number); i++) {
+    for (size_t i = 0; assay_configuration_at(&v->config, v->variant, i, &name, expected, &number);
+         i++) {
         assay_configuration_at(&config, v->variant, i, &name, other, &number);
         if (strcmp(expected, other) != 0)
             return DIFFER(v, "%s: configuration: %s: expected %s, found %s", v->path, name,
@@ -148,8 +157,8 @@ static enum assay_golden_verdict compare_tensor(struct verifying *v,
     const struct assay_archive_tensor *found = assay_archive_find(v->archive, computed->name);
     if (!found)
         return DIFFER(v, "%s: expected a tensor %s, found none", v->path, computed->name);
-    bool fits = found->dtype == dtypes[computed->type]
-             && found->rank == (size_t)computed->shape.rank;
+    bool fits =
+        found->dtype == dtypes[computed->type] && found->rank == (size_t)computed->shape.rank;
     for (size_t i = 0; fits && i < found->rank; i++)
         fits = found->dim[i] == computed->shape.dim[i];
     if (!fits) {
@@ -187,6 +196,22 @@ static enum assay_golden_verdict compare_table(struct verifying *v, const struct
     return verdict;
 }
 
+/* Long values are told from shortly before their first difference. */
+static enum assay_golden_verdict compare_text(struct verifying *v, const char *key,
+                                              const char *expected)
+{
+    enum { BEFORE = 60 };
+    const char *found = says(v, key);
+    size_t at = 0;
+    while (expected[at] && expected[at] == found[at])
+        at++;
+    if (expected[at] == found[at])
+        return ASSAY_GOLDEN_SAME;
+    at = at > BEFORE ? at - BEFORE : 0;
+    return DIFFER(v, "%s: metadata: %s: expected '%s%.100s', found '%s%.100s'", v->path, key,
+                  at ? "..." : "", expected + at, at ? "..." : "", found + at);
+}
+
 /* Metadata and order, and whatever else a file can hold besides its tensors. */
 static enum assay_golden_verdict compare_bytes(struct verifying *v, const char *file, size_t size)
 {
@@ -207,14 +232,12 @@ static enum assay_golden_verdict compare_bytes(struct verifying *v, const char *
     for (size_t i = 0; verdict == ASSAY_GOLDEN_SAME && i < assay_archive_metadata_count(own); i++) {
         const char *key, *value;
         assay_archive_metadata_at(own, i, &key, &value);
-        if (strcmp(value, says(v, key)) != 0)
-            verdict = DIFFER(v, "%s: metadata: %s: expected '%.100s', found '%.100s'", v->path, key,
-                             value, says(v, key));
+        verdict = compare_text(v, key, value);
     }
-    if (verdict == ASSAY_GOLDEN_SAME
-        && (size != expected || memcmp(bytes, file, size) != 0))
-        verdict = DIFFER(v, "%s: the numbers agree, but these are not the bytes that are written "
-                            "for them: %zu tensors of %zu, %zu bytes of %zu",
+    if (verdict == ASSAY_GOLDEN_SAME && (size != expected || memcmp(bytes, file, size) != 0))
+        verdict = DIFFER(v,
+                         "%s: the numbers agree, but these are not the bytes that are written "
+                         "for them: %zu tensors of %zu, %zu bytes of %zu",
                          v->path, assay_archive_count(v->archive), assay_archive_count(own), size,
                          expected);
     assay_archive_free(own);
@@ -222,9 +245,8 @@ static enum assay_golden_verdict compare_bytes(struct verifying *v, const char *
     return verdict;
 }
 
-static enum assay_golden_verdict verify(struct verifying *v,
-                                        const struct assay_golden_tables *tables, const char *file,
-                                        size_t size)
+static enum assay_golden_verdict
+verify(struct verifying *v, const struct assay_golden_tables *tables, const char *file, size_t size)
 {
     enum assay_golden_verdict verdict = identify(v);
     if (verdict == ASSAY_GOLDEN_SAME)

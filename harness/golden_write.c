@@ -231,12 +231,13 @@ int assay_golden_write(const struct assay_variant *variant, const struct variant
     bool redraw = true;
     int status = -1;
     for (*seed = 1; status != 0 && redraw && *seed <= ASSAY_GOLDEN_SEEDS; ++*seed)
-        status = assay_golden_bytes(variant, setting, NULL, *seed, &bytes, size, &redraw, error,
-                                    room);
+        status =
+            assay_golden_bytes(variant, setting, NULL, *seed, &bytes, size, &redraw, error, room);
     --*seed;
     if (status == 0 && *size > ASSAY_GOLDEN_BYTES)
-        status = assay_complain(error, room, "%s: expected at most %d bytes, found %zu: make the "
-                                             "setting smaller",
+        status = assay_complain(error, room,
+                                "%s: expected at most %d bytes, found %zu: make the "
+                                "setting smaller",
                                 path, ASSAY_GOLDEN_BYTES, *size);
     if (status == 0)
         status = assay_file_write(path, bytes, *size, error, room);

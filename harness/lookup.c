@@ -69,9 +69,7 @@ int assay_nearest_complain(const struct assay_nearest *nearest, const char *kind
     if (nearest->count == 0 && otherwise)
         snprintf(error + at, room - at, "; %s", otherwise);
     for (size_t i = 0; i < nearest->count; i++) {
-        const char *before = i == 0                   ? "; did you mean "
-                             : i + 1 == nearest->count ? " or "
-                                                       : ", ";
+        const char *before = i == 0 ? "; did you mean " : i + 1 == nearest->count ? " or " : ", ";
         const char *after = i + 1 == nearest->count ? "?" : "";
         used = snprintf(error + at, room - at, "%s%s%s", before, nearest->best[i].name, after);
         at += used > 0 ? least((size_t)used, room - at) : 0;
@@ -152,14 +150,14 @@ const struct assay_kernels *assay_lookup_kernels(enum assay_profile profile, con
     struct assay_nearest nearest = {.asked = name};
     for (int i = 0; i < NAMES; i++) {
         if (i >= LEVELS_FROM && strcmp(name, names[i]) == 0) {
-            assay_complain(error, room, "kernels '%s': this build or this machine doesn't have them",
-                           name);
+            assay_complain(error, room,
+                           "kernels '%s': this build or this machine doesn't have them", name);
             return NULL;
         }
         assay_nearest_offer(&nearest, names[i]);
     }
-    assay_nearest_complain(&nearest, "kernels",
-                           "expected def, cpu, base, x86-64-v3 or x86-64-v4", error, room);
+    assay_nearest_complain(&nearest, "kernels", "expected def, cpu, base, x86-64-v3 or x86-64-v4",
+                           error, room);
     return NULL;
 }
 
@@ -219,8 +217,8 @@ const char *assay_class_name(enum claim_class class)
 
 const char *assay_property_name(enum property property)
 {
-    static const char *const names[PROPERTY_COUNT] = {
-        "causal", "sample-independent", "permutation-equivariant", "differentiable"};
+    static const char *const names[PROPERTY_COUNT] = {"causal", "sample-independent",
+                                                      "permutation-equivariant", "differentiable"};
     return names[property];
 }
 

@@ -39,19 +39,20 @@ static void print_help(FILE *out)
           out);
     for (const struct command *c = commands; c->name; c++)
         fprintf(out, "  %-8s %s\n", c->name, c->summary);
-    fputs("\n"
-          "Examples:\n"
-          "  assay show denseformer\n"
-          "  assay golden verify\n"
-          "  assay run --task listops --variant linear_transformer --seed 2\n"
-          "  assay table results\n"
-          "\n"
-          "  --help, --version    this text, or the versions of program and arithmetic\n"
-          "  COMMAND --help       the options of a command, with examples\n"
-          "\n"
-          "Exit status: 0; 1 when a comparison or a verification failed; 2 for bad usage or input;\n"
-          "128 and the signal's number when a run was interrupted (it can be resumed).\n",
-          out);
+    fputs(
+        "\n"
+        "Examples:\n"
+        "  assay show denseformer\n"
+        "  assay golden verify\n"
+        "  assay run --task listops --variant linear_transformer --seed 2\n"
+        "  assay table results\n"
+        "\n"
+        "  --help, --version    this text, or the versions of program and arithmetic\n"
+        "  COMMAND --help       the options of a command, with examples\n"
+        "\n"
+        "Exit status: 0; 1 when a comparison or a verification failed; 2 for bad usage or input;\n"
+        "128 and the signal's number when a run was interrupted (it can be resumed).\n",
+        out);
 }
 
 static const struct command *find(const char *name)

@@ -56,11 +56,19 @@ static bool convert(const struct assay_archive_tensor *from, double *to)
 {
     for (size_t i = 0; i < from->elements; i++)
         switch (from->dtype) {
-        case ASSAY_DT_F64: to[i] = ((const double *)from->data)[i]; break;
-        case ASSAY_DT_F32: to[i] = (double)((const float *)from->data)[i]; break;
-        case ASSAY_DT_I32: to[i] = ((const int32_t *)from->data)[i]; break;
+        case ASSAY_DT_F64:
+            to[i] = ((const double *)from->data)[i];
+            break;
+        case ASSAY_DT_F32:
+            to[i] = (double)((const float *)from->data)[i];
+            break;
+        case ASSAY_DT_I32:
+            to[i] = ((const int32_t *)from->data)[i];
+            break;
         case ASSAY_DT_U8:
-        case ASSAY_DT_BOOL: to[i] = ((const uint8_t *)from->data)[i]; break;
+        case ASSAY_DT_BOOL:
+            to[i] = ((const uint8_t *)from->data)[i];
+            break;
         case ASSAY_DT_I64: {
             const int64_t exact = INT64_C(1) << 53;
             int64_t value = ((const int64_t *)from->data)[i];
@@ -69,7 +77,8 @@ static bool convert(const struct assay_archive_tensor *from, double *to)
             to[i] = (double)value;
             break;
         }
-        default: return false;
+        default:
+            return false;
         }
     return true;
 }

@@ -26,8 +26,9 @@ static int make_data(struct assay_run *run, char *error, size_t room)
     if (fault)
         return assay_complain(error, room, "%s", fault);
     if (run->split[ASSAY_TRAIN].count == 0 || run->split[ASSAY_TEST].count == 0)
-        return assay_complain(error, room, "preset %s of %s: expected training and test samples, "
-                                           "found %zu and %zu",
+        return assay_complain(error, room,
+                              "preset %s of %s: expected training and test samples, "
+                              "found %zu and %zu",
                               cell->data->name, cell->task->id, run->split[ASSAY_TRAIN].count,
                               run->split[ASSAY_TEST].count);
     describe(&run->split[ASSAY_TRAIN], &run->train);
@@ -43,13 +44,12 @@ int assay_run_open(struct assay_run *run, const struct assay_cell *cell,
     *run = (struct assay_run){.cell = cell};
     if (make_data(run, error, room) != 0)
         return -1;
-    struct assay_batch batch = {
-        2,
-        {{"ids", ASSAY_I32, SHAPE(1, run->split[ASSAY_TRAIN].length), NULL},
-         {"label", ASSAY_I32, SHAPE(1), NULL}}};
+    struct assay_batch batch = {2,
+                                {{"ids", ASSAY_I32, SHAPE(1, run->split[ASSAY_TRAIN].length), NULL},
+                                 {"label", ASSAY_I32, SHAPE(1), NULL}}};
     run->has_model = model_open(&run->model, kernels, cell->variant, &cell->config, &batch,
                                 cell->seed, error, room)
-                  == 0;
+                     == 0;
     run->phase = (struct assay_phase){.name = "train",
                                       .data = &run->train,
                                       .optimizer = t->optimizer,
@@ -119,14 +119,14 @@ static bool record_cell(const struct assay_run *run, struct assay_record *r)
     struct assay_cell_field field;
     r->cell.seed = cell->seed;
     bool fits = assay_record_name(r->cell.suite, cell->preset->suite)
-             && assay_record_name(r->cell.task, cell->task->id)
-             && assay_record_name(r->cell.preset, cell->data->name)
-             && assay_record_name(r->cell.variant, cell->variant->id)
-             && assay_record_name(r->cell.setting, cell->setting)
-             && assay_record_name(r->arithmetic, ASSAY_ARITHMETIC)
-             && assay_record_name(r->profile, assay_profile_name(cell->profile))
-             && assay_record_name(r->version, PACKAGE_VERSION)
-             && assay_record_name(r->data.source, "generator");
+                && assay_record_name(r->cell.task, cell->task->id)
+                && assay_record_name(r->cell.preset, cell->data->name)
+                && assay_record_name(r->cell.variant, cell->variant->id)
+                && assay_record_name(r->cell.setting, cell->setting)
+                && assay_record_name(r->arithmetic, ASSAY_ARITHMETIC)
+                && assay_record_name(r->profile, assay_profile_name(cell->profile))
+                && assay_record_name(r->version, PACKAGE_VERSION)
+                && assay_record_name(r->data.source, "generator");
     for (size_t i = 0; fits && assay_cell_field_at(cell, i, &field); i++)
         fits = isnan(field.number) ? assay_record_text(r, field.name, field.text)
                                    : assay_record_number(r, field.name, field.number);
@@ -142,8 +142,8 @@ static bool record_measures(const struct assay_run *run, struct assay_record *r)
     for (size_t i = 0; fits && i < rows; i++)
         fits = assay_record_baseline(r, row[i].name, row[i].correct, row[i].count);
     for (size_t i = 0; fits && i < run->points; i++)
-        fits = assay_record_point(r, run->curve[i].step, run->curve[i].loss,
-                                  run->curve[i].accuracy);
+        fits =
+            assay_record_point(r, run->curve[i].step, run->curve[i].loss, run->curve[i].accuracy);
     r->data.train = split[ASSAY_TRAIN].count;
     r->data.validation = split[ASSAY_VALIDATION].count;
     r->data.test = split[ASSAY_TEST].count;

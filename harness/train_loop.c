@@ -26,7 +26,7 @@ bool assay_read_whole(const char *text, uint64_t least, uint64_t most, uint64_t 
     errno = 0;
     *value = strtoull(text, &end, 10);
     return *text >= '0' && *text <= '9' && *end == '\0' && errno == 0 && *value >= least
-        && *value <= most;
+           && *value <= most;
 }
 
 /* A run that goes on. */
@@ -47,10 +47,9 @@ static double seconds_so_far(const struct loop *l)
 static int save(struct loop *l)
 {
     l->saved = assay_clock();
-    return l->manner->checkpoint
-             ? assay_checkpoint_save(&l->run, seconds_so_far(l), l->manner->checkpoint, l->error,
-                                     l->room)
-             : 0;
+    return l->manner->checkpoint ? assay_checkpoint_save(&l->run, seconds_so_far(l),
+                                                         l->manner->checkpoint, l->error, l->room)
+                                 : 0;
 }
 
 /* Signals are held back and asked for between steps, so that no handler and no global is needed. */
@@ -92,7 +91,8 @@ static enum assay_trained do_steps(struct loop *l, int *signal)
     struct assay_progress progress;
     int status = 0;
     assay_progress_begin(&progress, l->manner->quiet, t->step, l->run.cell->training.steps);
-    while (status == 0 && t->step < l->run.cell->training.steps && !(*signal = signal_that_came(l))) {
+    while (status == 0 && t->step < l->run.cell->training.steps
+           && !(*signal = signal_that_came(l))) {
         status = assay_run_step(&l->run, l->error, l->room);
         if (status == 0)
             show(l, &progress);

@@ -28,7 +28,8 @@ const char *assay_environment_fault(void);
  * subnormals kept, no traps. Every worker thread starts with this call. */
 void assay_environment_restore(void);
 
-/* Gives back what the calling thread's binary64 functions have cached; every worker thread ends with this call. */
+/* Gives back what the calling thread's binary64 functions have cached;
+ * every worker thread ends with this call. */
 void assay_environment_release(void);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a claim's check may use: models and batches that are freed for it, comparisons that report, and the numbers that
- * code outside this project computed. A check runs in one profile; it states what must hold and reports what it found. */
+/* What a claim's check may use: models and batches that are freed for it, comparisons that report,
+ * and the numbers that code outside this project computed. A check runs in one profile; it states
+ * what must hold and reports what it found. */
 #ifndef ASSAY_CLAIM_H
 #define ASSAY_CLAIM_H
 
@@ -15,59 +16,78 @@ struct claim {
     /* One line per statement checked. */
     void (*report)(void *sink, bool holds, const char *text);
     void *sink;
-    /* The numbers called `name` in the variant's outside vectors, exact in binary64, or NULL; owned by the archive. */
+    /* The numbers called `name` in the variant's outside vectors, exact in binary64, or
+     * NULL; owned by the archive. */
     const double *(*outside)(void *archive, const char *name, struct assay_shape *shape);
     void *archive;
     int checks, failures;
     struct claim_owned *owned;
 };
 
-/* Runs one claim and frees what it owned; true if every statement held and there was at least one. */
+/* Runs one claim and frees what it owned; true if every statement held
+ * and there was at least one. */
 bool claim_run(const struct assay_variant *v, const struct variant_claim *what, struct claim *c);
 
 /* `what` is released when the claim ends (at once, with a failure reported, without memory). */
 bool claim_own(struct claim *c, void (*release)(void *), void *what);
 
-/* ---- models, batches, passes: freed with the claim; NULL (reported as a failure) if they can't be made ---- */
-struct assay_model *claim_model(struct claim *c, const char *overrides);                     /* of the claim's variant */
-struct assay_model *claim_model_of(struct claim *c, const struct assay_variant *v, const char *overrides);   /* NULL: reference */
-const struct assay_batch *claim_batch(struct claim *c, const struct assay_model *m, size_t samples, size_t length, uint64_t seed);
+/* ---- models, batches, passes: freed with the claim; NULL (reported as a failure) if
+ * they can't be made ---- */
+/* of the claim's variant */
+struct assay_model *claim_model(struct claim *c, const char *overrides);
+/* NULL: reference */
+struct assay_model *claim_model_of(struct claim *c, const struct assay_variant *v,
+                                   const char *overrides);
+const struct assay_batch *claim_batch(struct claim *c, const struct assay_model *m, size_t samples,
+                                      size_t length, uint64_t seed);
 tape *claim_tape(struct claim *c);
-/* A recorded pass: forward is run; gradients (of all parameters) are collected by claim_backward. */
+/* A recorded pass: forward is run; gradients (of all parameters) are
+ * collected by claim_backward. */
 struct claim_pass {
     struct assay_pass pass;
     tensor output;
     struct assay_context *context;
 };
-struct claim_pass *claim_forward(struct claim *c, struct assay_model *m, const struct assay_batch *b);
-void claim_backward(struct claim *c, struct claim_pass *p, int count, const tensor *y, const tensor *cotangent);
+struct claim_pass *claim_forward(struct claim *c, struct assay_model *m,
+                                 const struct assay_batch *b);
+void claim_backward(struct claim *c, struct claim_pass *p, int count, const tensor *y,
+                    const tensor *cotangent);
 tensor claim_gradient(struct claim *c, struct claim_pass *p, const char *entry);
 tensor claim_trace(struct claim *c, struct claim_pass *p, const char *name);
 /* A cursor for calling a layer's function on bare tensors, at `path`. */
 layer claim_layer(struct claim *c, struct claim_pass *p, const char *path);
 /* A pass without a forward, for claim_layer. */
-struct claim_pass *claim_blank(struct claim *c, struct assay_model *m, const struct assay_batch *b, size_t samples, size_t length);
-tensor claim_random(struct claim *c, tape *t, struct assay_shape shape, uint64_t seed);      /* normal */
-tensor claim_values(struct claim *c, tape *t, struct assay_shape shape, const double *values);   /* with a gradient */
+struct claim_pass *claim_blank(struct claim *c, struct assay_model *m, const struct assay_batch *b,
+                               size_t samples, size_t length);
+/* normal */
+tensor claim_random(struct claim *c, tape *t, struct assay_shape shape, uint64_t seed);
+/* with a gradient */
+tensor claim_values(struct claim *c, tape *t, struct assay_shape shape, const double *values);
 
 /* ---- weights as tensors, for transforms: read into a tape, compute with ops, write back ---- */
 tensor model_tensor(const struct assay_model *m, tape *t, const char *entry);
 bool model_store(struct assay_model *m, const char *entry, tensor x);
-void claim_copy_weights(struct claim *c, const struct assay_model *from, struct assay_model *to);   /* entries of equal name and shape */
+/* entries of equal name and shape */
+void claim_copy_weights(struct claim *c, const struct assay_model *from, struct assay_model *to);
 
 /* ---- statements ---- */
-bool claim_true(struct claim *c, bool holds, const char *statement, ...) __attribute__((format(printf, 3, 4)));
+bool claim_true(struct claim *c, bool holds, const char *statement, ...)
+    __attribute__((format(printf, 3, 4)));
 bool claim_equal_bits(struct claim *c, const tape *t, tensor a, tensor b, const char *what);
-/* max |a - b| <= units * roundoff * scale, scale = max(|a|, |b|) over the tensor (or `scale` if positive). */
+/* max |a - b| <= units * roundoff * scale, scale = max(|a|, |b|) over the tensor
+ * (or `scale` if positive). */
 bool claim_close(struct claim *c, tensor a, tensor b, double units, double scale, const char *what);
 bool claim_differs(struct claim *c, tensor a, tensor b, double units, const char *what);
-double claim_distance(struct claim *c, tensor a, tensor b, double *scale);    /* max |a - b|; INFINITY if shapes differ */
-size_t claim_rank(struct claim *c, tensor matrix, double units);              /* [m, n]: pivots above units * roundoff * largest */
+/* max |a - b|; INFINITY if shapes differ */
+double claim_distance(struct claim *c, tensor a, tensor b, double *scale);
+/* [m, n]: pivots above units * roundoff * largest */
+size_t claim_rank(struct claim *c, tensor matrix, double units);
 double claim_value(struct claim *c, tensor x, size_t index);
 
 /* ---- outside vectors ---- */
-/* How their tensor becomes ours: element `index` of a stack (-1: no stack), then rows from .. from + count (count 0: all), then
- * transposed if said (their [out, in] to our [in, out]); then reshaped. */
+/* How their tensor becomes ours: element `index` of a stack (-1: no stack), then rows
+ * from .. from + count (count 0: all), then transposed if said (their [out, in] to our [in, out]);
+ * then reshaped. */
 struct outside_view {
     long index;
     size_t from, count;
@@ -75,19 +95,26 @@ struct outside_view {
 };
 #define AS_IT_IS (struct outside_view){.index = -1}
 #define TRANSPOSED (struct outside_view){.index = -1, .transpose = true}
-tensor outside_tensor(struct claim *c, tape *t, const char *name, struct outside_view view, struct assay_shape shape);
-void outside_load(struct claim *c, struct assay_model *m, const char *entry, const char *name, struct outside_view view);
-/* A list of entries by both names; ends with a NULL name. `ours` and `theirs` are prefixes; index >= 0 replaces the views'. */
+tensor outside_tensor(struct claim *c, tape *t, const char *name, struct outside_view view,
+                      struct assay_shape shape);
+void outside_load(struct claim *c, struct assay_model *m, const char *entry, const char *name,
+                  struct outside_view view);
+/* A list of entries by both names; ends with a NULL name. `ours` and `theirs` are prefixes;
+ * index >= 0 replaces the views'. */
 struct outside_name { const char *ours, *theirs; struct outside_view view; };
-void outside_load_all(struct claim *c, struct assay_model *m, const char *ours, const char *theirs, const struct outside_name *list, long index);
-void outside_meet_gradients(struct claim *c, struct claim_pass *p, const char *ours, const char *theirs, const struct outside_name *list,
-                            long index);
+void outside_load_all(struct claim *c, struct assay_model *m, const char *ours, const char *theirs,
+                      const struct outside_name *list, long index);
+void outside_meet_gradients(struct claim *c, struct claim_pass *p, const char *ours,
+                            const char *theirs, const struct outside_name *list, long index);
 const int32_t *outside_ids(struct claim *c, const char *name, struct assay_shape *shape);
 /* Numbers as a batch's input, which holds binary32. */
-struct assay_input claim_input(struct claim *c, const char *name, struct assay_shape shape, const double *values);
+struct assay_input claim_input(struct claim *c, const char *name, struct assay_shape shape,
+                               const double *values);
 struct assay_batch *claim_batch_of(struct claim *c, int inputs, const struct assay_input *input);
-/* binary64: within 1e-9 of the tensor's scale (of all of it, whatever the view). binary32, outputs only: within max(2 |their binary32 - truth|, 8 roundoff *
- * scale) of the truth. `name` is of the truth ("output/y"); name32 of their binary32 run or NULL. */
-void outside_meets(struct claim *c, tensor ours, const char *name, const char *name32, struct outside_view view);
+/* binary64: within 1e-9 of the tensor's scale (of all of it, whatever the view).
+ * binary32, outputs only: within max(2 |their binary32 - truth|, 8 roundoff * scale) of the truth.
+ * `name` is of the truth ("output/y"); name32 of their binary32 run or NULL. */
+void outside_meets(struct claim *c, tensor ours, const char *name, const char *name32,
+                   struct outside_view view);
 
 #endif

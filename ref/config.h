@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The configuration of a model: the frame's fields and the variant's hyper-parameters, all settable by name, so that
- * settings, presets and command lines are texts such as "layers=4 width=16 causal=1 dilation=2". */
+/* The configuration of a model: the frame's fields and the variant's hyper-parameters,
+ * all settable by name, so that settings, presets and command lines are texts such as "layers=4
+ * width=16 causal=1 dilation=2". */
 #ifndef ASSAY_CONFIG_H
 #define ASSAY_CONFIG_H
 
@@ -12,7 +13,10 @@ enum config_frame { FRAME_ENCODER, FRAME_DECODER, FRAME_ENCODER_DECODER };
 enum config_inputs { INPUTS_IDS, INPUTS_VALUES };
 enum config_norm { NORM_LAYER, NORM_RMS, NORM_NONE };
 enum config_placement { PLACE_PRE, PLACE_POST };
-enum config_position { POSITION_NONE, POSITION_LEARNED, POSITION_SINUSOIDAL, POSITION_ROTARY, POSITION_ALIBI, POSITION_T5 };
+enum config_position {
+    POSITION_NONE, POSITION_LEARNED, POSITION_SINUSOIDAL, POSITION_ROTARY, POSITION_ALIBI,
+    POSITION_T5
+};
 enum config_activation { ACTIVATION_RELU, ACTIVATION_GELU, ACTIVATION_GELU_TANH, ACTIVATION_SILU };
 enum config_pool { POOL_CLS, POOL_MEAN, POOL_FIRST };
 enum config_head { HEAD_CLASSIFY, HEAD_LANGUAGE, HEAD_TWO_TOWER };
@@ -22,11 +26,13 @@ enum { CONFIG_HYPERS_MAX = 24 };
 
 struct assay_config {
     int preset, frame;
-    /* sizes */
-    int inputs;                       /* what the embedding reads: "ids" or "values" of `values` numbers each */
+    /* sizes; inputs is what the embedding reads: "ids" or "values" of `values` numbers each */
+    int inputs;
     size_t values;
-    size_t vocab, classes, length, width, stream, heads, key_heads, head_width, hidden, layers, decoder_layers;
-    /* norm: kind, placement, affine, epsilon; whether a last norm follows the stack, and one the embedding */
+    size_t vocab, classes, length, width, stream, heads, key_heads, head_width, hidden;
+    size_t layers, decoder_layers;
+    /* norm: kind, placement, affine, epsilon; whether a last norm follows the stack,
+     * and one the embedding */
     int norm, placement;
     bool norm_gain, norm_bias, final_norm, embed_norm;
     double norm_eps;
@@ -63,12 +69,16 @@ struct config_field {
 extern const struct config_field config_fields[];
 extern const size_t config_field_count;
 
-/* The defaults of a preset, the variant's tiny hyper-parameters, then `overrides` ("name=value ..."; preset= first resets
- * everything); sizes given as 0 that follow from others are filled in. 0, or -1 and a message that names the field, what was expected and what was found. */
-int config_make(struct assay_config *c, const struct assay_variant *variant, const char *overrides, char *error, size_t room);
+/* The defaults of a preset, the variant's tiny hyper-parameters, then `overrides`
+ * ("name=value ..."; preset= first resets everything); sizes given as 0 that follow from others are
+ * filled in. 0, or -1 and a message that names the field, what was expected and what was found. */
+int config_make(struct assay_config *c, const struct assay_variant *variant, const char *overrides,
+                char *error, size_t room);
 /* Cross-field conditions (width divisible by heads, ...) and the variant's legal predicates. */
-int config_check(const struct assay_config *c, const struct assay_variant *variant, char *error, size_t room);
+int config_check(const struct assay_config *c, const struct assay_variant *variant, char *error,
+                 size_t room);
 /* The value of field i as text: "pre_ln", "16", "1e-06". */
-void config_text(const struct assay_config *c, const struct config_field *f, char *text, size_t room);
+void config_text(const struct assay_config *c, const struct config_field *f, char *text,
+                 size_t room);
 
 #endif

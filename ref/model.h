@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A model is a frame with slots, a registry of named tensors, and one forward function.
  *
- * There is no separate declaration of weights: a layer asks for `param(l, "key", shape, init)` where it uses it. The
- * first walk through the model runs on a dry tape (shapes, no data) and registers what is asked for; every later walk
- * looks it up and checks the shape. So a variant states each weight once, in the line that multiplies by it. */
+ * There is no separate declaration of weights: a layer asks for `param(l, "key", shape, init)`
+ * where it uses it. The first walk through the model runs on a dry tape (shapes, no data) and
+ * registers what is asked for; every later walk looks it up and checks the shape. So a variant
+ * states each weight once, in the line that multiplies by it. */
 #ifndef ASSAY_MODEL_H
 #define ASSAY_MODEL_H
 
@@ -12,35 +13,78 @@
 
 enum { ASSAY_NAME_MAX = 96, ASSAY_STREAMS_MAX = 16, ASSAY_INPUTS_MAX = 12 };
 
-/* ---- registry: parameters are trained, buffers change once per step, draws are fixed at initialisation ---- */
+/* ---- registry: parameters are trained, buffers change once per step, draws are fixed
+ * at initialisation ---- */
 
 enum assay_kind { ASSAY_PARAMETER, ASSAY_BUFFER, ASSAY_DRAW, ASSAY_KINDS };
 
 enum assay_init_rule {
-    INIT_CONSTANT, INIT_NORMAL, INIT_TRUNCATED_NORMAL, INIT_UNIFORM, INIT_XAVIER_UNIFORM, INIT_XAVIER_NORMAL,
-    INIT_LECUN_NORMAL, INIT_KAIMING_UNIFORM, INIT_TORCH_UNIFORM, INIT_TABLE
+    INIT_CONSTANT, INIT_NORMAL, INIT_TRUNCATED_NORMAL, INIT_UNIFORM, INIT_XAVIER_UNIFORM,
+    INIT_XAVIER_NORMAL, INIT_LECUN_NORMAL, INIT_KAIMING_UNIFORM, INIT_TORCH_UNIFORM, INIT_TABLE
 };
 
-/* Rules that use fans read them from the shape: in = product of all axes but the last, out = last axis. `fan_in` overrides
- * (a bias of PyTorch's default needs its layer's). a, b: constant; standard deviation and cut; bounds; gain.
- * TABLE: values filled by the function from the shape and `a` (numbers in binary64, rounded once to binary32). */
+/* Rules that use fans read them from the shape: in = product of all axes but the last,
+ * out = last axis. `fan_in` overrides (a bias of PyTorch's default needs its layer's).
+ * a, b: constant; standard deviation and cut; bounds; gain.
+ * TABLE: values filled by the function from the shape and `a` (numbers in binary64, rounded once to
+ * binary32). */
 struct assay_init {
     enum assay_init_rule rule;
     double a, b;
     size_t fan_in;
     void (*table)(struct assay_shape shape, double a, double *values);
 };
-static inline struct assay_init init_constant(double c) { return (struct assay_init){INIT_CONSTANT, c, 0, 0, NULL}; }
-static inline struct assay_init init_zeros(void) { return init_constant(0); }
-static inline struct assay_init init_ones(void) { return init_constant(1); }
-static inline struct assay_init init_normal(double deviation) { return (struct assay_init){INIT_NORMAL, deviation, 0, 0, NULL}; }
-static inline struct assay_init init_truncated_normal(double deviation, double cut) { return (struct assay_init){INIT_TRUNCATED_NORMAL, deviation, cut, 0, NULL}; }
-static inline struct assay_init init_uniform(double low, double high) { return (struct assay_init){INIT_UNIFORM, low, high, 0, NULL}; }
-static inline struct assay_init init_xavier(void) { return (struct assay_init){INIT_XAVIER_UNIFORM, 1, 0, 0, NULL}; }
-static inline struct assay_init init_lecun_normal(void) { return (struct assay_init){INIT_LECUN_NORMAL, 1, 0, 0, NULL}; }
-static inline struct assay_init init_torch_uniform(size_t fan_in) { return (struct assay_init){INIT_TORCH_UNIFORM, 1, 0, fan_in, NULL}; }
 
-static inline struct assay_init init_table(void (*table)(struct assay_shape, double, double *), double a) { return (struct assay_init){INIT_TABLE, a, 0, 0, table}; }
+static inline struct assay_init init_constant(double c)
+{
+    return (struct assay_init){INIT_CONSTANT, c, 0, 0, NULL};
+}
+
+static inline struct assay_init init_zeros(void)
+{
+    return init_constant(0);
+}
+
+static inline struct assay_init init_ones(void)
+{
+    return init_constant(1);
+}
+
+static inline struct assay_init init_normal(double deviation)
+{
+    return (struct assay_init){INIT_NORMAL, deviation, 0, 0, NULL};
+}
+
+static inline struct assay_init init_truncated_normal(double deviation, double cut)
+{
+    return (struct assay_init){INIT_TRUNCATED_NORMAL, deviation, cut, 0, NULL};
+}
+
+static inline struct assay_init init_uniform(double low, double high)
+{
+    return (struct assay_init){INIT_UNIFORM, low, high, 0, NULL};
+}
+
+static inline struct assay_init init_xavier(void)
+{
+    return (struct assay_init){INIT_XAVIER_UNIFORM, 1, 0, 0, NULL};
+}
+
+static inline struct assay_init init_lecun_normal(void)
+{
+    return (struct assay_init){INIT_LECUN_NORMAL, 1, 0, 0, NULL};
+}
+
+static inline struct assay_init init_torch_uniform(size_t fan_in)
+{
+    return (struct assay_init){INIT_TORCH_UNIFORM, 1, 0, fan_in, NULL};
+}
+
+static inline struct assay_init init_table(void (*table)(struct assay_shape, double, double *),
+                                           double a)
+{
+    return (struct assay_init){INIT_TABLE, a, 0, 0, table};
+}
 
 struct assay_entry {
     enum assay_kind kind;
@@ -55,7 +99,8 @@ struct assay_entry {
 typedef struct assay_layer layer;
 
 struct assay_slots {
-    tensor (*embed)(layer *l);                             /* inputs -> [b, n, d], positions included */
+    /* inputs -> [b, n, d], positions included */
+    tensor (*embed)(layer *l);
     tensor (*position)(layer *l, tensor x);                /* x + positions */
     tensor (*norm)(layer *l, tensor x);
     tensor (*linear)(layer *l, tensor x, size_t out, bool bias);
@@ -85,11 +130,14 @@ struct assay_batch {
 struct assay_decode;
 struct assay_pass;
 
-/* Random inputs for a configuration, deterministic; the last sample has padding where id 0 is padding. NULL without memory. */
-struct assay_batch *batch_random(const struct assay_config *c, size_t samples, size_t length, uint64_t seed);
+/* Random inputs for a configuration, deterministic; the last sample has padding where id 0 is
+ * padding. NULL without memory. */
+struct assay_batch *batch_random(const struct assay_config *c, size_t samples, size_t length,
+                                 uint64_t seed);
 void batch_free(struct assay_batch *b);
 
-/* What a slot may know besides x. Streams are named tensors that sublayers pass on to later ones. */
+/* What a slot may know besides x. Streams are named tensors that sublayers pass on
+ * to later ones. */
 struct assay_context {
     struct assay_pass *pass;
     const struct assay_batch *batch;
@@ -134,17 +182,20 @@ struct assay_model {
     uint64_t seed;
 };
 
-/* Builds: walks once on a dry tape with inputs of the given shapes, then initialises by the seed (binary32 functions in
- * both profiles). 0, or -1 with a message in error. `batch` gives the inputs' names, types and shapes. */
-int model_open(struct assay_model *m, const struct assay_kernels *kernels, const struct assay_variant *variant,
-               const struct assay_config *config, const struct assay_batch *batch, uint64_t seed, char *error, size_t room);
+/* Builds: walks once on a dry tape with inputs of the given shapes, then initialises by
+ * the seed (binary32 functions in both profiles). 0, or -1 with a message in error.
+ * `batch` gives the inputs' names, types and shapes. */
+int model_open(struct assay_model *m, const struct assay_kernels *kernels,
+               const struct assay_variant *variant, const struct assay_config *config,
+               const struct assay_batch *batch, uint64_t seed, char *error, size_t room);
 void model_close(struct assay_model *m);
 const char *model_initialise(struct assay_model *m, uint64_t seed);   /* NULL or a message */
 
 const struct assay_entry *model_find(const struct assay_model *m, const char *name);
 void *entry_data(const struct assay_model *m, const struct assay_entry *e);
 void model_read(const struct assay_model *m, const struct assay_entry *e, double *values);
-void model_write_f32(struct assay_model *m, const struct assay_entry *e, const void *values);   /* binary32 numbers */
+/* binary32 numbers */
+void model_write_f32(struct assay_model *m, const struct assay_entry *e, const void *values);
 void model_write_f64(struct assay_model *m, const struct assay_entry *e, const double *values);
 
 /* One pass. gradients: flat array like data[ASSAY_PARAMETER] or NULL. Results are tensors of t. */
@@ -155,9 +206,11 @@ struct assay_pass {
     void *gradients;
     const bool *trainable;                    /* per entry, or NULL: all */
     bool train;
-    double progress, denominator;             /* denominator of the loss, known before the forward */
+    /* denominator of the loss, known before the forward */
+    double progress, denominator;
     struct assay_decode *decode;
-    struct assay_emission *emission;          /* out: buffer updates of this pass; NULL: not wanted */
+    /* out: buffer updates of this pass; NULL: not wanted */
+    struct assay_emission *emission;
     int emissions, emission_room;
 };
 tensor model_forward(struct assay_pass *p);   /* logits: [b, classes] or [b, n, vocab] */
@@ -165,7 +218,8 @@ tensor model_loss(struct assay_pass *p, tensor *logits);   /* scalar; *logits if
 
 /* ---- what layers use ---- */
 
-size_t layer_enter(layer *l, const char *format, ...) __attribute__((format(printf, 2, 3)));   /* -> mark for layer_leave */
+/* -> mark for layer_leave */
+size_t layer_enter(layer *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void layer_leave(layer *l, size_t mark);
 const struct assay_config *config_of(const layer *l);
 double hyper(const layer *l, const char *name);
@@ -176,15 +230,18 @@ enum assay_profile profile_of(const layer *l);
 tensor param(layer *l, const char *name, struct assay_shape shape, struct assay_init init);
 tensor buffer(layer *l, const char *name, struct assay_shape shape, struct assay_init init);
 tensor draw(layer *l, const char *name, struct assay_shape shape, struct assay_init init);
-/* The step's new value: buffer = keep * buffer + (1 - keep) * mean over shards; applied once after the step. */
+/* The step's new value: buffer = keep * buffer + (1 - keep) * mean over shards;
+ * applied once after the step. */
 void buffer_emit(layer *l, const char *name, tensor value, double keep);
-tensor input(layer *l, const char *name);                 /* NONE and an error if the batch has no such input */
+/* NONE and an error if the batch has no such input */
+tensor input(layer *l, const char *name);
 bool has_input(const layer *l, const char *name);
 void trace(layer *l, const char *name, tensor x);         /* under the layer's path */
 void stream_put(layer *l, const char *name, tensor x);
 tensor stream_get(const layer *l, const char *name);      /* NONE if nobody put it */
 
-/* Decoding. cached: appends x [b, 1, ..] to the cache and returns all of it, [b, capacity, ..]; without decoding x itself.
+/* Decoding. cached: appends x [b, 1, ..] to the cache and returns all of it, [b, capacity, ..];
+ * without decoding x itself.
  * carried: the state as the last call left it (zeros at first); carry sets it. */
 tensor cached(layer *l, const char *name, tensor x);
 tensor carried(layer *l, const char *name, struct assay_shape shape);
@@ -205,9 +262,11 @@ tensor activation(layer *l, tensor x);
 /* "weight" [in, out] and "bias" [out] of a linear layer, initialised as configured. */
 tensor linear_weight(layer *l, size_t in, size_t out);
 tensor linear_bias(layer *l, size_t in, size_t out);
-tensor drop(layer *l, const char *name, tensor x);        /* dropout at the configured rate while training */
+/* dropout at the configured rate while training */
+tensor drop(layer *l, const char *name, tensor x);
 struct attention_options attention_defaults(layer *l, tensor key, tensor memory);
-/* Queries, keys, values of the configured heads, rotated and cached: [b, n, h, w], [b, n_k, g, w], [b, n_k, g, w]. */
+/* Queries, keys, values of the configured heads, rotated and cached:
+ * [b, n, h, w], [b, n_k, g, w], [b, n_k, g, w]. */
 struct heads { tensor query, key, value; };
 struct heads project_heads(layer *l, tensor x, tensor memory);
 

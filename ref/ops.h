@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ops: forward and backward of each stand side by side in ref/tape/. Formulas: ref/ARITHMETIC.md.
- * Every op takes and returns tensors of one tape, passes TENSOR_NONE on, and reports a bad shape as the tape's error.
- * Axes may be negative (from the end). Real operands unless said to be i32. */
+/* The ops: forward and backward of each stand side by side in ref/tape/.
+ * Formulas: ref/ARITHMETIC.md.
+ * Every op takes and returns tensors of one tape, passes TENSOR_NONE on, and reports a bad shape as
+ * the tape's error. Axes may be negative (from the end). Real operands unless said to be i32. */
 #ifndef ASSAY_OPS_H
 #define ASSAY_OPS_H
 
 #include "ref/tape.h"
 
-/* ref/tape/products.c. Leading axes are a batch; b may lack them (shared), then its gradient is one chain over all rows. */
+/* ref/tape/products.c. Leading axes are a batch; b may lack them (shared), then its
+ * gradient is one chain over all rows. */
 tensor matmul(tape *t, tensor a, tensor b);       /* a [.., m, k], b [(..,) k, n] -> [.., m, n] */
-tensor matmul_nt(tape *t, tensor a, tensor b);    /* a [.., m, k], b [(..,) n, k] -> [.., m, n]: a b^T */
-tensor matmul_tn(tape *t, tensor a, tensor b);    /* a [.., k, m], b [(..,) k, n] -> [.., m, n]: a^T b */
-tensor linear(tape *t, tensor x, tensor weight, tensor bias);   /* x [.., in], weight [in, out], bias [out] or NONE, added after the chain */
+/* a [.., m, k], b [(..,) n, k] -> [.., m, n]: a b^T */
+tensor matmul_nt(tape *t, tensor a, tensor b);
+/* a [.., k, m], b [(..,) k, n] -> [.., m, n]: a^T b */
+tensor matmul_tn(tape *t, tensor a, tensor b);
+/* x [.., in], weight [in, out], bias [out] or NONE, added after the chain */
+tensor linear(tape *t, tensor x, tensor weight, tensor bias);
 
 /* ref/tape/arithmetic.c: x (op) y with broadcasting: axes are aligned at the end, 1 repeats. */
 tensor add(tape *t, tensor x, tensor y);
@@ -20,7 +25,8 @@ tensor multiply(tape *t, tensor x, tensor y);
 tensor divide(tape *t, tensor x, tensor y);
 tensor maximum(tape *t, tensor x, tensor y);
 tensor minimum(tape *t, tensor x, tensor y);
-tensor choose(tape *t, tensor condition, tensor x, tensor y);   /* condition i32, all of one shape: condition ? x : y */
+/* condition i32, all of one shape: condition ? x : y */
+tensor choose(tape *t, tensor condition, tensor x, tensor y);
 
 /* ref/tape/maps.c: elementwise. */
 tensor map_of(tape *t, enum assay_map f, tensor x, double s);
@@ -42,7 +48,6 @@ static inline tensor log_sigmoid(tape *t, tensor x) { return map_of(t, MAP_LOG_S
 static inline tensor softplus(tape *t, tensor x) { return map_of(t, MAP_SOFTPLUS, x, 0); }
 static inline tensor relu(tape *t, tensor x) { return map_of(t, MAP_RELU, x, 0); }
 static inline tensor relu_squared(tape *t, tensor x) { return map_of(t, MAP_RELU_SQUARED, x, 0); }
-static inline tensor leaky_relu(tape *t, tensor x, double slope) { return map_of(t, MAP_LEAKY_RELU, x, slope); }
 static inline tensor elu(tape *t, tensor x) { return map_of(t, MAP_ELU, x, 0); }
 static inline tensor elu_plus_one(tape *t, tensor x) { return map_of(t, MAP_ELU_PLUS_ONE, x, 0); }
 static inline tensor silu(tape *t, tensor x) { return map_of(t, MAP_SILU, x, 0); }
@@ -55,45 +60,63 @@ static inline tensor round_to_even(tape *t, tensor x) { return map_of(t, MAP_ROU
 static inline tensor floor_of(tape *t, tensor x) { return map_of(t, MAP_FLOOR, x, 0); }
 static inline tensor sign_of(tape *t, tensor x) { return map_of(t, MAP_SIGN, x, 0); }
 
+static inline tensor leaky_relu(tape *t, tensor x, double slope)
+{
+    return map_of(t, MAP_LEAKY_RELU, x, slope);
+}
+
 /* ref/tape/reductions.c: along one axis, which stays with size 1. */
 tensor sum_over(tape *t, tensor x, int axis);
 tensor mean_over(tape *t, tensor x, int axis);                /* sum / count */
-tensor max_over(tape *t, tensor x, int axis);                 /* gradient to the lowest index among equals */
-tensor sum_all(tape *t, tensor x);                            /* scalar: last axis first, one axis at a time */
+/* gradient to the lowest index among equals */
+tensor max_over(tape *t, tensor x, int axis);
+/* scalar: last axis first, one axis at a time */
+tensor sum_all(tape *t, tensor x);
 tensor cumulative_sum(tape *t, tensor x, int axis);
 
-/* ref/tape/normalise.c. allowed: i32, shape that broadcasts over leading axes of x ([.., width]); NONE: all. */
+/* ref/tape/normalise.c. allowed: i32, shape that broadcasts over leading axes of x
+ * ([.., width]); NONE: all. */
 tensor softmax(tape *t, tensor x, int axis, tensor allowed, bool uniform_if_empty);
 tensor log_sum_exp(tape *t, tensor x, int axis, tensor allowed);
-tensor layer_norm(tape *t, tensor x, tensor gain, tensor bias, double eps);   /* over the last axis; gain, bias or NONE */
+/* over the last axis; gain, bias or NONE */
+tensor layer_norm(tape *t, tensor x, tensor gain, tensor bias, double eps);
 tensor rms_norm(tape *t, tensor x, tensor gain, double eps);
 
-/* ref/tape/attention.c. query [b, n, h, w], key [b, n_k, g, w], value [b, n_k, g, v] -> [b, n, h, v]; see kernels.h. */
+/* ref/tape/attention.c. query [b, n, h, w], key [b, n_k, g, w], value [b, n_k, g, v]
+ * -> [b, n, h, v]; see kernels.h. */
 struct attention_options {
-    double scale;                     /* 0: 1 / sqrt(w) as a division-free scalar of the profile: 1 / sqrt */
+    /* 0: 1 / sqrt(w) as a division-free scalar of the profile: 1 / sqrt */
+    double scale;
     bool causal, uniform_if_empty, explicit_form;
     size_t first;                     /* position of query 0 among the keys */
-    size_t keys;                      /* 0: all of n_k; else only the first `keys` (a cache that is not full) */
+    /* 0: all of n_k; else only the first `keys` (a cache that is not full) */
+    size_t keys;
     size_t left, right;               /* window, where `windowed` */
     bool windowed;
     tensor key_valid, query_valid;    /* i32 [b, n_k], [b, n] or NONE */
     tensor allowed;                   /* i32 [b or 1, h or 1, n, n_k] or NONE */
-    tensor bias;                      /* [b or 1, h or 1, n, n_k] or NONE, added to the scaled score */
-    double dropout;                   /* rate on the probabilities; draws named by `name` (explicit form only) */
+    /* [b or 1, h or 1, n, n_k] or NONE, added to the scaled score */
+    tensor bias;
+    /* rate on the probabilities; draws named by `name` (explicit form only) */
+    double dropout;
     const char *name;
     tensor *probability;              /* out: [b, h, n, n_k], differentiable; explicit form */
     tensor *log_sum;                  /* out: [b, h, n], not differentiable */
 };
-tensor attention(tape *t, tensor query, tensor key, tensor value, const struct attention_options *o);
+tensor attention(tape *t, tensor query, tensor key, tensor value,
+                 const struct attention_options *o);
 
 /* ref/tape/scans.c */
-tensor scan(tape *t, tensor a, tensor b, tensor start, int axis);   /* h = a h + b along axis; start like one slice, or NONE */
-/* q, k [b, n, w], v [b, n, v], decay NONE, [b, n] or [b, n, w], start [b, w, v] or NONE -> o [b, n, v]; *end [b, w, v] if asked. */
+/* h = a h + b along axis; start like one slice, or NONE */
+tensor scan(tape *t, tensor a, tensor b, tensor start, int axis);
+/* q, k [b, n, w], v [b, n, v], decay NONE, [b, n] or [b, n, w], start [b, w, v] or NONE
+ * -> o [b, n, v]; *end [b, w, v] if asked. */
 tensor matrix_scan(tape *t, tensor q, tensor k, tensor v, tensor decay, tensor start, tensor *end);
 
 /* ref/tape/moves.c */
 tensor reshape(tape *t, tensor x, struct assay_shape shape);
-tensor permute(tape *t, tensor x, const int *axes);           /* axis i of the result is axis axes[i] of x */
+/* axis i of the result is axis axes[i] of x */
+tensor permute(tape *t, tensor x, const int *axes);
 tensor transpose(tape *t, tensor x, int one, int other);
 tensor expand(tape *t, tensor x, struct assay_shape shape);   /* broadcasts */
 tensor concat(tape *t, int axis, int count, const tensor *x);
@@ -101,26 +124,39 @@ tensor slice(tape *t, tensor x, int axis, size_t from, size_t length);
 tensor pad(tape *t, tensor x, int axis, size_t before, size_t after);   /* zeros */
 tensor flip(tape *t, tensor x, int axis);
 tensor roll(tape *t, tensor x, int axis, long by);            /* y[i] = x[i - by], cyclic */
-tensor rotate(tape *t, tensor x, tensor cosine, tensor sine, bool interleaved);   /* x [b, n, h, w], tables [n, pairs] */
+/* x [b, n, h, w], tables [n, pairs] */
+tensor rotate(tape *t, tensor x, tensor cosine, tensor sine, bool interleaved);
 
 /* ref/tape/rows.c */
-tensor gather_rows(tape *t, tensor table, tensor index);      /* table [rows, w], index i32 [..] -> [.., w]: embedding */
-tensor scatter_add_rows(tape *t, size_t rows, tensor index, tensor x);   /* x [.., w] -> [rows, w]: y[index] += x, ascending */
-tensor take(tape *t, tensor x, tensor index);                 /* x [b, n, w], index i32 [b, k] -> [b, k, w] */
-tensor take_last(tape *t, tensor x, tensor index);            /* x [.., n], index i32 [.., k] -> [.., k] */
+/* table [rows, w], index i32 [..] -> [.., w]: embedding */
+tensor gather_rows(tape *t, tensor table, tensor index);
+/* x [.., w] -> [rows, w]: y[index] += x, ascending */
+tensor scatter_add_rows(tape *t, size_t rows, tensor index, tensor x);
+/* x [b, n, w], index i32 [b, k] -> [b, k, w] */
+tensor take(tape *t, tensor x, tensor index);
+/* x [.., n], index i32 [.., k] -> [.., k] */
+tensor take_last(tape *t, tensor x, tensor index);
 
-/* ref/tape/decisions.c. top_k is marked as a decision under `name`; its margin is the smallest gap at the cut. */
-tensor top_k(tape *t, tensor x, size_t k, const char *name);  /* last axis -> i32 [.., k], descending, ties to the lower index */
+/* ref/tape/decisions.c. top_k is marked as a decision under `name`;
+ * its margin is the smallest gap at the cut. */
+/* last axis -> i32 [.., k], descending, ties to the lower index */
+tensor top_k(tape *t, tensor x, size_t k, const char *name);
 tensor stop_gradient(tape *t, tensor x);
-tensor st(tape *t, tensor hard, tensor soft);                 /* forward: the bits of hard; gradient to soft */
-tensor dropout(tape *t, tensor x, double rate, const char *name);   /* x [samples, ..]; rate 0: x itself */
-/* A published gradient that is not the derivative: `value` was computed by ordinary ops; `backward` gets dL/dvalue and returns dL/d
- * input i (or NONE) in gradient[i], made with ops. Nothing else flows through value. */
+/* forward: the bits of hard; gradient to soft */
+tensor st(tape *t, tensor hard, tensor soft);
+/* x [samples, ..]; rate 0: x itself */
+tensor dropout(tape *t, tensor x, double rate, const char *name);
+/* A published gradient that is not the derivative: `value` was computed by ordinary ops;
+ * `backward` gets dL/dvalue and returns dL/d input i (or NONE) in gradient[i], made with ops.
+ * Nothing else flows through value. */
 typedef void custom_backward(tape *t, void *closure, tensor d_value, tensor *gradient);
-tensor custom(tape *t, const char *name, tensor value, int inputs, const tensor *input, custom_backward *backward, void *closure);
+tensor custom(tape *t, const char *name, tensor value, int inputs, const tensor *input,
+              custom_backward *backward, void *closure);
 
-/* ref/tape/losses.c: a sum over what the tape holds, divided by a denominator known before the forward. -> scalar */
-tensor cross_entropy(tape *t, tensor logits, tensor target, int32_t ignore, double denominator);   /* [.., classes], i32 [..] */
+/* ref/tape/losses.c: a sum over what the tape holds, divided by a denominator known
+ * before the forward. -> scalar */
+/* [.., classes], i32 [..] */
+tensor cross_entropy(tape *t, tensor logits, tensor target, int32_t ignore, double denominator);
 tensor mean_squared_error(tape *t, tensor x, tensor y, double denominator);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The element type of the profile that a file is compiled for: binary32 (the bits) or binary64 (the truth).
- * Only arithmetic and kernel files include this header, compiled once with -DASSAY_PROFILE=32 and once with =64. */
+/* The element type of the profile that a file is compiled for: binary32 (the bits) or binary64
+ * (the truth). Only arithmetic and kernel files include this header, compiled once with
+ * -DASSAY_PROFILE=32 and once with =64. */
 #ifndef ASSAY_REAL_H
 #define ASSAY_REAL_H
 
@@ -11,7 +12,8 @@
 #include "ref/arithmetic/fma.h"
 
 #if FLT_EVAL_METHOD != 0
-#error "expressions must be evaluated in the type of their operands: compile with -std=gnu11 and SSE2 arithmetic"
+#error "expressions must be evaluated in the type of their operands: " \
+    "compile with -std=gnu11 and SSE2 arithmetic"
 #endif
 #ifdef __FAST_MATH__
 #error "-ffast-math changes results: Assay's bits are defined by IEEE-754 arithmetic"

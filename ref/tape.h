@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The tape: define-by-run reverse-mode differentiation on contiguous tensors, in one arena.
  *
- * An op computes its value at once through the kernel table and records a node; tape_backward walks the nodes in
- * descending order. Gradients are +0 plus the contributions in that order, each completed first, then added.
- * A bad shape is a sticky error: the op returns TENSOR_NONE, later ops pass it on, the caller asks once (tape_error).
- * After the first step a tape allocates nothing: tape_reset keeps the arena. One tape per thread. */
+ * An op computes its value at once through the kernel table and records a node;
+ * tape_backward walks the nodes in descending order. Gradients are +0 plus the contributions in
+ * that order, each completed first, then added.
+ * A bad shape is a sticky error: the op returns TENSOR_NONE, later ops pass it on,
+ * the caller asks once (tape_error). After the first step a tape allocates nothing:
+ * tape_reset keeps the arena. One tape per thread. */
 #ifndef ASSAY_TAPE_H
 #define ASSAY_TAPE_H
 
@@ -20,8 +22,9 @@ struct assay_shape {
     int rank;
     size_t dim[ASSAY_RANK_MAX];
 };
-#define SHAPE(...)                                                                                     \
-    ((struct assay_shape){.rank = (int)(sizeof((size_t[]){__VA_ARGS__}) / sizeof(size_t)), .dim = {__VA_ARGS__}})
+#define SHAPE(...) \
+    ((struct assay_shape){ \
+        .rank = (int)(sizeof((size_t[]){__VA_ARGS__}) / sizeof(size_t)), .dim = {__VA_ARGS__}})
 #define SCALAR_SHAPE ((struct assay_shape){.rank = 0})
 
 struct assay_tape;
@@ -30,13 +33,15 @@ typedef struct assay_tape tape;
 typedef struct assay_node *tensor;
 #define TENSOR_NONE ((tensor)0)
 
-/* What an op is to the tape: its name in messages and its backward, which adds to the gradients of the inputs. */
+/* What an op is to the tape: its name in messages and its backward, which adds to
+ * the gradients of the inputs. */
 struct assay_op {
     const char *name;
     void (*backward)(tape *t, tensor y);
 };
 
-/* A node: a value and where it came from. Only ref/tape/ looks inside; everybody else uses the functions below. */
+/* A node: a value and where it came from. Only ref/tape/ looks inside;
+ * everybody else uses the functions below. */
 struct assay_node {
     const struct assay_op *op;      /* NULL: a leaf */
     enum assay_type type;
@@ -54,16 +59,19 @@ struct assay_marked {
     enum assay_mark kind;
     const char *name;
     tensor value;
-    double margin;                  /* decisions: distance of the closest call; INFINITY if it cannot flip */
+    /* decisions: distance of the closest call; INFINITY if it cannot flip */
+    double margin;
 };
 
 struct assay_counts {
-    uint64_t multiply_adds;         /* of products, attention, scans: forward only unless a backward ran */
+    /* of products, attention, scans: forward only unless a backward ran */
+    uint64_t multiply_adds;
     uint64_t elements;              /* elements written by all other ops */
     uint64_t bytes;                 /* live bytes of the arena at its fullest */
 };
 
-/* Holding stop-gradients, draws and decisions at their base value while a numerical derivative moves the parameters. */
+/* Holding stop-gradients, draws and decisions at their base value while a numerical
+ * derivative moves the parameters. */
 enum assay_freeze { ASSAY_FREE, ASSAY_HOLD_RECORD, ASSAY_HOLD_REPLAY };
 
 struct assay_tape {
@@ -72,7 +80,8 @@ struct assay_tape {
     bool dry;                       /* shapes and counts only */
     struct assay_counts counts;
     uint64_t seed, step;            /* keys of the draws within a step */
-    const uint32_t *sample;         /* [samples] index of each sample of the shard within the step's batch, or NULL: 0, 1, ... */
+    /* [samples] index of each sample of the shard within the step's batch, or NULL: 0, 1, ... */
+    const uint32_t *sample;
     size_t samples;
     enum assay_freeze freeze;
     char error[512];                /* "" or the first error */
@@ -88,33 +97,47 @@ struct assay_tape {
     size_t holds, hold_room, hold_next;
 };
 
-/* Returns 0, or -1 without memory. A tape is zeroed by tape_open and owns its arena until tape_close. */
+/* Returns 0, or -1 without memory. A tape is zeroed by tape_open and owns
+ * its arena until tape_close. */
 int tape_open(tape *t, const struct assay_kernels *kernels);
 void tape_close(tape *t);
-void tape_reset(tape *t);                                     /* forgets all nodes, marks and errors; keeps memory */
-const char *tape_error(const tape *t);                        /* NULL or the first error's message */
-void tape_fail(tape *t, const char *op, const char *format, ...) __attribute__((format(printf, 3, 4)));
-void *tape_allocate(tape *t, size_t bytes);                   /* 64-byte aligned, in the arena; NULL after an error */
+/* forgets all nodes, marks and errors; keeps memory */
+void tape_reset(tape *t);
+/* NULL or the first error's message */
+const char *tape_error(const tape *t);
+void tape_fail(tape *t, const char *op, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* 64-byte aligned, in the arena; NULL after an error */
+void *tape_allocate(tape *t, size_t bytes);
 char *tape_string(tape *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Leaves. Data is copied into the arena unless it is a parameter's. */
-tensor tape_parameter(tape *t, struct assay_shape shape, void *data, void *gradient);   /* gradient NULL: frozen */
-tensor tape_input_f32(tape *t, struct assay_shape shape, const float *data);   /* data NULL: zeros */
-tensor tape_input_f64(tape *t, struct assay_shape shape, const double *data);  /* rounded to the profile */
-tensor tape_variable_f64(tape *t, struct assay_shape shape, const double *data);   /* the same with a gradient of its own */
+/* gradient NULL: frozen */
+tensor tape_parameter(tape *t, struct assay_shape shape, void *data, void *gradient);
+/* data NULL: zeros */
+tensor tape_input_f32(tape *t, struct assay_shape shape, const float *data);
+/* rounded to the profile */
+tensor tape_input_f64(tape *t, struct assay_shape shape, const double *data);
+/* the same with a gradient of its own */
+tensor tape_variable_f64(tape *t, struct assay_shape shape, const double *data);
 tensor tape_input_i32(tape *t, struct assay_shape shape, const int32_t *data);
 tensor tape_filled(tape *t, struct assay_shape shape, double value);
 
 /* What an op is made of. tape_new: a node without inputs yet; NULL after an error. */
 tensor tape_new(tape *t, enum assay_type type, struct assay_shape shape);
-tensor tape_record(tape *t, const struct assay_op *op, tensor y, int inputs, const tensor *input, void *saved);
-void *tape_gradient(tape *t, tensor x);          /* the buffer contributions are added to; NULL if x wants none */
-void tape_backward(tape *t, tensor loss);        /* d loss / d loss = 1; loss: scalar or one element */
-void tape_backward_from(tape *t, int count, const tensor *y, const tensor *cotangent);   /* sum of <cotangent, y> */
+tensor tape_record(tape *t, const struct assay_op *op, tensor y, int inputs, const tensor *input,
+                   void *saved);
+/* the buffer contributions are added to; NULL if x wants none */
+void *tape_gradient(tape *t, tensor x);
+/* d loss / d loss = 1; loss: scalar or one element */
+void tape_backward(tape *t, tensor loss);
+/* sum of <cotangent, y> */
+void tape_backward_from(tape *t, int count, const tensor *y, const tensor *cotangent);
 
 /* Marks for traces, decisions; holding for numerical derivatives (see enum assay_freeze). */
 void tape_mark(tape *t, enum assay_mark kind, const char *name, tensor x, double margin);
-void tape_hold(tape *t, void *data, size_t bytes);   /* RECORD: keeps a copy; REPLAY: overwrites data with the copy */
+/* RECORD: keeps a copy; REPLAY: overwrites data with the copy */
+void tape_hold(tape *t, void *data, size_t bytes);
 void tape_forget_held(tape *t);
 
 /* Reading. Values as binary64 are exact in both profiles. */
@@ -128,6 +151,7 @@ size_t width_of(tensor x);                       /* last axis */
 size_t rows_of(tensor x);                        /* elements / width */
 const int32_t *ids_of(tensor x);                 /* an i32 tensor's data */
 void tensor_read(const tape *t, tensor x, double *values);
-bool gradient_read(const tape *t, tensor x, double *values);   /* false (and zeros) if none arrived */
+/* false (and zeros) if none arrived */
+bool gradient_read(const tape *t, tensor x, double *values);
 
 #endif

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Training: phases of steps, shards merged in a fixed order, so that the number of workers can't be seen in the bits.
+/* Training: phases of steps, shards merged in a fixed order, so that the number of workers
+ * can't be seen in the bits.
  *
- * A step: the next `batch` samples of the epoch's permutation are cut into shards; each shard has its own forward and
- * backward, on any thread; gradients are merged in binary-counter order (equal levels added as soon as both exist, the
- * rest from the highest index down); norm clipping; optimizer; buffer updates in shard order. ARITHMETIC.md has the formulas. */
+ * A step: the next `batch` samples of the epoch's permutation are cut into shards; each shard
+ * has its own forward and backward, on any thread; gradients are merged in binary-counter order
+ * (equal levels added as soon as both exist, the rest from the highest index down); norm clipping;
+ * optimizer; buffer updates in shard order. ARITHMETIC.md has the formulas. */
 #ifndef ASSAY_TRAIN_H
 #define ASSAY_TRAIN_H
 
@@ -16,11 +18,16 @@ struct assay_data {
     struct assay_input input[ASSAY_INPUTS_MAX];
 };
 
-/* rate(t), t = 1, 2, ... (scalars of binary32; t/w clipped at 1):
- * constant: base * min(1, t/w);  linear: that * max(0, 1 - max(0, t - w) / (steps - w))
- * cosine: base * min(1, t/w) * max(0, 0.5 (1 + cos(pi * (max(0, (t - w) / steps) mod 1))))   (the benchmark's form)
- * inverse_sqrt: base * min(1, t/w) / sqrt(max(t, w)).   w = 0 counts as 1. */
-enum assay_schedule_rule { SCHEDULE_CONSTANT, SCHEDULE_LINEAR, SCHEDULE_COSINE, SCHEDULE_INVERSE_SQRT };
+/* rate(t), t = 1, 2, ... (scalars of binary32; t/w clipped at 1; w = 0 counts as 1):
+ *     constant:     base * min(1, t/w)
+ *     linear:       that * max(0, 1 - max(0, t - w) / (steps - w))
+ *     cosine:       base * min(1, t/w)
+ *                   * max(0, 0.5 (1 + cos(pi * (max(0, (t - w) / steps) mod 1))))
+ *                   (the benchmark's form)
+ *     inverse_sqrt: base * min(1, t/w) / sqrt(max(t, w)) */
+enum assay_schedule_rule {
+    SCHEDULE_CONSTANT, SCHEDULE_LINEAR, SCHEDULE_COSINE, SCHEDULE_INVERSE_SQRT
+};
 struct assay_schedule {
     enum assay_schedule_rule rule;
     double base;
@@ -35,7 +42,8 @@ struct assay_optimizer {
     double clip;                      /* largest global gradient norm; 0: no clipping */
 };
 
-/* Parameters whose name matches `pattern` (fnmatch) have their rate and decay multiplied; the first match counts. */
+/* Parameters whose name matches `pattern` (fnmatch) have their rate and decay multiplied;
+ * the first match counts. */
 struct assay_group { const char *pattern; double rate, decay; };
 
 /* NULL objective: model_loss. The objective returns a scalar tensor of pass->t. */
@@ -50,7 +58,8 @@ struct assay_phase {
     const struct assay_group *groups;     /* ends with a NULL pattern; NULL: none */
     struct assay_optimizer optimizer;
     struct assay_schedule schedule;
-    size_t steps, batch, shard;           /* shard 0: the default (1 if n >= 512, else the largest of 1, 2, 4, 8 that leaves 8 shards) */
+    /* shard 0: the default (1 if n >= 512, else the largest of 1, 2, 4, 8 that leaves 8 shards) */
+    size_t steps, batch, shard;
     double ema;                           /* keep of the averaged copy of the parameters; 0: none */
 };
 
@@ -61,10 +70,12 @@ struct assay_trainer {
     const struct assay_phase *phase;
     uint64_t seed;
     size_t threads, step;                 /* steps done */
-    void *first, *second, *average;       /* optimizer state, EMA: like the flat parameters; what the rule doesn't use is NULL */
+    /* optimizer state, EMA: like the flat parameters; what the rule doesn't use is NULL */
+    void *first, *second, *average;
     bool *trainable;                      /* per entry */
     double loss, rate, gradient_norm;     /* of the last step */
-    size_t correct, counted;              /* of the last step: argmax of the logits against label or target */
+    /* of the last step: argmax of the logits against label or target */
+    size_t correct, counted;
     uint64_t multiply_adds;               /* of the last step */
     size_t peak_bytes;                    /* arenas and gradients at their fullest */
     char error[512];
@@ -72,14 +83,18 @@ struct assay_trainer {
 };
 
 /* 0, or -1 and a message in t->error. threads: 1 to 256. */
-int trainer_open(struct assay_trainer *t, struct assay_model *model, const struct assay_phase *phase, uint64_t seed, size_t threads);
-/* One step; -1 and a message (a NaN or infinity names the op, layer and element; a bad shape the op). The model is unchanged then. */
+int trainer_open(struct assay_trainer *t, struct assay_model *model,
+                 const struct assay_phase *phase, uint64_t seed, size_t threads);
+/* One step; -1 and a message (a NaN or infinity names the op, layer and element; a bad shape the
+ * op). The model is unchanged then. */
 int trainer_step(struct assay_trainer *t);
 void trainer_close(struct assay_trainer *t);
 size_t phase_shard(const struct assay_phase *phase, size_t length);
 
-/* Loss and accuracy over all of `data`, shard by shard on the trainer's threads, no gradients; sums in shard order. */
+/* Loss and accuracy over all of `data`, shard by shard on the trainer's threads, no gradients;
+ * sums in shard order. */
 struct assay_score { double loss; size_t correct, count; };
-int trainer_evaluate(struct assay_trainer *t, const struct assay_data *data, struct assay_score *score);
+int trainer_evaluate(struct assay_trainer *t, const struct assay_data *data,
+                     struct assay_score *score);
 
 #endif

@@ -6,7 +6,8 @@
 #include "ref/model.h"
 
 enum variant_kind {
-    KIND_VARIANT, KIND_TRANSFORM, KIND_EXECUTION, KIND_TRAINING, KIND_EXPERIMENT, KIND_COST, KIND_BENCHMARK, KIND_SURVEY
+    KIND_VARIANT, KIND_TRANSFORM, KIND_EXECUTION, KIND_TRAINING, KIND_EXPERIMENT, KIND_COST,
+    KIND_BENCHMARK, KIND_SURVEY
 };
 enum confidence { CONFIDENCE_LOW, CONFIDENCE_MEDIUM, CONFIDENCE_HIGH };
 
@@ -28,9 +29,10 @@ struct variant_hyper {
 /* A setting is a configuration with a golden of its own. */
 struct variant_setting { const char *name, *overrides; };
 
-/* Ways of computing the same function. BITS: equal bits, gradients included; ROUNDING: max |difference| <= bound units of
- * roundoff times the tensor's scale, bound derived in `reason`; 0: the frame's own rounding to first order (the checks
- * compute it from the lengths of its sums). overrides select the form. */
+/* Ways of computing the same function. BITS: equal bits, gradients included;
+ * ROUNDING: max |difference| <= bound units of roundoff times the tensor's scale, bound derived in
+ * `reason`; 0: the frame's own rounding to first order (the checks compute it from the lengths of
+ * its sums). overrides select the form. */
 enum form_class { FORM_BITS, FORM_ROUNDING };
 struct variant_form {
     const char *name, *overrides;
@@ -40,11 +42,15 @@ struct variant_form {
     const char *reason;
 };
 
-/* Declared properties, checked automatically. NO needs a negative control: the check must see the difference. */
+/* Declared properties, checked automatically. NO needs a negative control:
+ * the check must see the difference. */
 enum property {
-    PROPERTY_CAUSAL,                  /* changing token j leaves outputs i < j as they are (settings with causal=1) */
-    PROPERTY_SAMPLE_INDEPENDENT,      /* a sample's output does not depend on the others in the batch */
-    PROPERTY_PERMUTATION_EQUIVARIANT, /* permuting tokens permutes the mixer's output (no positions, bidirectional) */
+    /* changing token j leaves outputs i < j as they are (settings with causal=1) */
+    PROPERTY_CAUSAL,
+    /* a sample's output does not depend on the others in the batch */
+    PROPERTY_SAMPLE_INDEPENDENT,
+    /* permuting tokens permutes the mixer's output (no positions, bidirectional) */
+    PROPERTY_PERMUTATION_EQUIVARIANT,
     PROPERTY_DIFFERENTIABLE,          /* gradients equal numerical derivatives */
     PROPERTY_COUNT
 };
@@ -57,10 +63,12 @@ struct variant_property {
     const char *reason;
 };
 
-/* Claims. IDENTITY: equal, in bits or within a derived bound; NEGATIVE: must differ; OUTSIDE: meets what the paper's own
- * code computes; the others as named. A claim that does not hold is reported with what was found instead. */
+/* Claims. IDENTITY: equal, in bits or within a derived bound; NEGATIVE: must differ; OUTSIDE:
+ * meets what the paper's own code computes; the others as named. A claim that does not hold is
+ * reported with what was found instead. */
 enum claim_class {
-    CLAIM_IDENTITY, CLAIM_BOUND, CLAIM_COUNT, CLAIM_NEGATIVE, CLAIM_EXHAUSTIVE, CLAIM_TWO_VARIANT, CLAIM_TRAINED, CLAIM_OUTSIDE
+    CLAIM_IDENTITY, CLAIM_BOUND, CLAIM_COUNT, CLAIM_NEGATIVE, CLAIM_EXHAUSTIVE, CLAIM_TWO_VARIANT,
+    CLAIM_TRAINED, CLAIM_OUTSIDE
 };
 struct claim;
 struct variant_claim {
@@ -82,21 +90,28 @@ struct assay_variant {
     const struct variant_form *forms;
     const struct variant_property *properties;
     const struct variant_claim *claims;
-    const char *untested;             /* claims of the paper that no test here can decide, and why; or NULL */
-    /* What the variant makes of the configuration, applied last; applying it again changes nothing. NULL: nothing. */
+    /* claims of the paper that no test here can decide, and why; or NULL */
+    const char *untested;
+    /* What the variant makes of the configuration, applied last; applying it again changes
+     * nothing. NULL: nothing. */
     void (*resolve)(struct assay_config *c);
     /* Cross-field condition on the configuration: NULL or a message. */
     const char *(*legal)(const struct assay_config *c);
-    /* Formulas checked against the counters: differences to the reference model of the same configuration. */
+    /* Formulas checked against the counters: differences to the reference
+     * model of the same configuration. */
     double (*extra_parameters)(const struct assay_config *c);
-    double (*mixer_multiply_adds)(const struct assay_config *c, size_t n);   /* per sample and block; NULL: the reference's */
-    double (*decode_elements)(const struct assay_config *c, size_t n);       /* state per sample after n tokens; NULL: keys and values */
+    /* per sample and block; NULL: the reference's */
+    double (*mixer_multiply_adds)(const struct assay_config *c, size_t n);
+    /* state per sample after n tokens; NULL: keys and values */
+    double (*decode_elements)(const struct assay_config *c, size_t n);
 };
 
 extern const struct assay_variant *const assay_variants[];   /* the papers; ends with NULL */
 extern const struct assay_variant assay_variant_reference;
-const struct assay_variant *variant_find(const char *id);    /* "reference" gives the reference's descriptor */
-const struct assay_variant *variant_by_hyper(const struct assay_variant *v, const char *name, int *index);
+/* "reference" gives the reference's descriptor */
+const struct assay_variant *variant_find(const char *id);
+const struct assay_variant *variant_by_hyper(const struct assay_variant *v, const char *name,
+                                             int *index);
 
 /* ---- legal predicates ---- */
 bool at_least_one(double x);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A task: a data set with three splits, made by a seeded generator or read from the user's folder, and the
- * trivial baselines that every table prints beside a model's accuracy. */
+/* A task: a data set with three splits, made by a seeded generator or read from the user's folder,
+ * and the trivial baselines that every table prints beside a model's accuracy. */
 #ifndef ASSAY_TASK_H
 #define ASSAY_TASK_H
 
@@ -10,13 +10,15 @@
 
 enum assay_split { ASSAY_TRAIN, ASSAY_VALIDATION, ASSAY_TEST, ASSAY_SPLITS };
 
-/* ids: [count, length], 0 = padding; label: [count]. Owned by whoever generated it: assay_dataset_free. */
+/* ids: [count, length], 0 = padding; label: [count]. Owned by whoever generated it:
+ * assay_dataset_free. */
 struct assay_dataset {
     size_t count, length;
     int32_t *ids, *label;
 };
 
-/* `detail` points to the numbers that only the task itself reads (depths, lengths, raster sizes). */
+/* `detail` points to the numbers that only the task itself reads
+ * (depths, lengths, raster sizes). */
 struct assay_task_preset {
     const char *name;                 /* "tiny", "small", "paper" */
     size_t count[ASSAY_SPLITS];       /* samples per split */
@@ -24,7 +26,8 @@ struct assay_task_preset {
     const void *detail;
 };
 
-/* What a rule that reads almost nothing reaches on the test split (fitted on the training split). */
+/* What a rule that reads almost nothing reaches on the test split
+ * (fitted on the training split). */
 struct assay_baseline {
     const char *name;
     size_t correct, count;
@@ -38,7 +41,8 @@ struct assay_task {
     const char *const *tokens;        /* names of the ids, or NULL */
     const struct assay_task_preset *presets;
     size_t preset_count;
-    /* Fills the three splits; NULL, or a message that says what went wrong (then nothing is left allocated). */
+    /* Fills the three splits; NULL, or a message that says what went wrong
+     * (then nothing is left allocated). */
     const char *(*generate)(const struct assay_task_preset *preset, uint64_t seed,
                             struct assay_dataset split[ASSAY_SPLITS]);
     /* Writes at most ASSAY_BASELINES_MAX rows, returns their number. */

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Pre-RMSNorm and Pre-CRMSNorm: a pre-LN transformer never reads the mean of its stream, so once every writer is recentred LayerNorm
- * is RMSNorm, and a zero-mean vector of d numbers can be kept as its first d - 1.
- * Jiang et al. 2023, arXiv:2305.14858; settled by the official code (ZixuanJiang/pre-rmsnorm-transformer, example.py, torch/model.py).
+/* Pre-RMSNorm and Pre-CRMSNorm: a pre-LN transformer never reads the mean of its stream, so once
+ * every writer is recentred LayerNorm is RMSNorm, and a zero-mean vector of d numbers can be kept
+ * as its first d - 1.
+ * Jiang et al. 2023, arXiv:2305.14858; settled by the official code
+ * (ZixuanJiang/pre-rmsnorm-transformer, example.py, torch/model.py).
  *
  *     LN(x) = (x - mean x) / sqrt(var x + eps)      RMS(x) = x / sqrt(sum x^2 / d + eps)
  *     CRMS(u) = u / sqrt((sum u^2 + (sum u)^2) / d + eps),  u of d - 1 numbers
- *     recentre a writer: W - (mean over outputs), b - mean b;  compress: writers lose their last output column,
- *     readers W[:d-1] - W[d-1]
+ *     recentre a writer:  W - (mean over outputs), b - mean b
+ *     compress:  writers lose their last output column, readers W[:d-1] - W[d-1]
  *
- * Replaces the norm, in three forms, and gives the conversion between them. In pre_rms_training the raw weights are kept and recentred inside
- * the forward pass (the embedding once, as the sum of token, position and CLS: the same by linearity). In pre_crms the stream has d - 1
- * channels. Norms have no gain or bias; those of a trained model are folded first. */
+ * Replaces the norm, in three forms, and gives the conversion between them. In pre_rms_training
+ * the raw weights are kept and recentred inside the forward pass (the embedding once, as the sum of
+ * token, position and CLS: the same by linearity). In pre_crms the stream has d - 1 channels.
+ * Norms have no gain or bias; those of a trained model are folded first. */
 #include <stdio.h>
 #include <string.h>
 
@@ -127,7 +130,8 @@ static void recentre_writers(const struct assay_model *from, struct assay_model 
     }
 }
 
-/* Step 2: writers lose the last channel, readers subtract its row from the others. `from` is recentred. */
+/* Step 2: writers lose the last channel, readers subtract its row from the
+ * others. `from` is recentred. */
 static void compress(const struct assay_model *from, struct assay_model *to, tape *t)
 {
     for (size_t i = 0; i < to->entries; i++) {
@@ -198,17 +202,20 @@ static bool run_forms(struct claim *c, struct forms f, const struct assay_batch 
     return p->ln && p->rms && p->crms;
 }
 
-/* Bounds below are in binary64 and generous: 1e-9 of the scale is 9e6 roundoffs, the claim's own figure. */
+/* Bounds below are in binary64 and generous: 1e-9 of the scale is 9e6
+ * roundoffs, the claim's own figure. */
 static const double model_units = 1e-9 * 9007199254740992.0;
 
 static void norms_agree(struct claim *c)
 {
     tape *t = claim_tape(c);
     tensor x = claim_random(c, t, SHAPE(5, 16), 1), z = recentred(t, x), u = slice(t, z, 1, 0, 15);
-    /* Mean, difference, square, sum of 16, quotient, root: at most 16 + 8 roundings of a relative size of one roundoff each. */
+    /* Mean, difference, square, sum of 16, quotient, root: at most 16 + 8 roundings of a relative
+     * size of one roundoff each. */
     claim_close(c, layer_norm(t, x, TENSOR_NONE, TENSOR_NONE, 1e-5),
                 rms_norm(t, z, TENSOR_NONE, 1e-5), 24, 0, "LN(x) and RMS(x - mean x)");
-    /* The missing entry is a sum of 15 numbers: its rounding error of up to 15 roundoffs of their absolute sum adds to the 24. */
+    /* The missing entry is a sum of 15 numbers: its rounding error of up to 15 roundoffs of their
+     * absolute sum adds to the 24. */
     claim_close(c, slice(t, rms_norm(t, z, TENSOR_NONE, 1e-5), 1, 0, 15),
                 compressed_rms_norm(t, u, 1e-5), 64, 0,
                 "RMS(z) and CRMS(z without its last entry)");
@@ -251,7 +258,8 @@ static void streams_agree(struct claim *c)
     }
 }
 
-/* The feed-forward bias of block 0 plus a constant: a shift of the stream between blocks 0 and 1. */
+/* The feed-forward bias of block 0 plus a constant: a shift of the
+ * stream between blocks 0 and 1. */
 static tensor shifted_output(struct claim *c, struct assay_model *m, const struct assay_batch *b,
                              double shift)
 {
@@ -314,7 +322,8 @@ static void parameters_removed(struct claim *c)
     struct forms f = converted(c, "");
     if (!f.ln)
         return;
-    /* Writers: token 17 and position 16 rows, per block output 16 and ffn.out 32 rows, each plus a bias entry where there is one.
+    /* Writers: token 17 and position 16 rows, per block output 16 and ffn.out 32 rows,
+     * each plus a bias entry where there is one.
      * Readers: 3 x 16 columns and 32 per block, 10 of the head. */
     size_t writers = 17 + 16 + 2 * (16 + 1 + 32 + 1), readers = 2 * (3 * 16 + 32) + 10;
     claim_true(
@@ -445,7 +454,8 @@ static void meet_converted_weights(struct claim *c, struct forms f)
     }
 }
 
-/* Their image as the patches that a linear layer embeds; a real batch cannot be drawn from ids, so the models are made for it. */
+/* Their image as the patches that a linear layer embeds; a real batch cannot be drawn from ids, so
+ * the models are made for it. */
 static void meets_the_image_model(struct claim *c)
 {
     struct assay_shape shape;

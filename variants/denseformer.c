@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* DenseFormer: after every block the stream becomes a learned weighted sum of the embedding and all blocks' outputs so far.
- * Pagliardini et al. 2024, arXiv:2402.02622; settled by the official package (epfml/DenseFormer, denseformer/denseformer.py).
+/* DenseFormer: after every block the stream becomes a learned weighted sum of the embedding and
+ * all blocks' outputs so far.
+ * Pagliardini et al. 2024, arXiv:2402.02622; settled by the official package
+ * (epfml/DenseFormer, denseformer/denseformer.py).
  *
- *     X_0 = embedding;  X_i = B_i(Y_(i-1)),  Y_0 = X_0;  Y_i = sum over j of a_(i,j) X_j        (a: scalars, no softmax)
+ *     X_0 = embedding;  X_i = B_i(Y_(i-1)),  Y_0 = X_0
+ *     Y_i = sum over j of a_(i,j) X_j        (a: scalars, no softmax)
  *
- * Replaces the stack. Dilation k: j = i, i - k, i - 2k, ...; period p: only after blocks p, 2p, ...  The sum starts at the
- * smallest j. a starts as (0, .., 0, 1): the plain transformer. The experiment script of the same repository counts p and k in
- * units of p blocks; the two agree for p = 1. */
+ * Replaces the stack. Dilation k: j = i, i - k, i - 2k, ...; period p: only after blocks p, 2p, ...
+ * The sum starts at the smallest j. a starts as (0, .., 0, 1): the plain transformer. The
+ * experiment script of the same repository counts p and k in units of p blocks; the two agree for
+ * p = 1. */
 #include <stdio.h>
 
 #include "ref/claim.h"
@@ -19,7 +23,8 @@ static void last_is_one(struct assay_shape shape, double unused, double *value)
         value[j] = j + 1 == shape.dim[0];
 }
 
-/* Y_i of the outputs past[0 .. i], equation 1 with dilation: weights [terms], terms = floor(i / k) + 1. */
+/* Y_i of the outputs past[0 .. i], equation 1 with dilation: weights [terms],
+ * terms = floor(i / k) + 1. */
 static tensor depth_weighted_average(layer *l, const tensor *past, size_t i, size_t dilation)
 {
     size_t terms = i / dilation + 1, first = i % dilation;
@@ -147,7 +152,8 @@ static void sums_raw_block_outputs(struct claim *c)
     }
 }
 
-/* For fixed X the average is linear in a: a_(i,j) + b_(i,j), each products of one rounding, sums of i + 1 terms. */
+/* For fixed X the average is linear in a: a_(i,j) + b_(i,j), each products of one
+ * rounding, sums of i + 1 terms. */
 static void linear_in_the_weights(struct claim *c)
 {
     struct assay_model *m = claim_model(c, "layers=3");
@@ -210,7 +216,8 @@ static void wide_dilation_keeps_one_term(struct claim *c)
                          "and times a_(i,i)");
 }
 
-/* epfml/DenseFormer, the package's module alone: x[0] the embedding, x[i] the output of block i, y[i - 1] = Y_i. */
+/* epfml/DenseFormer, the package's module alone: x[0] the embedding, x[i] the
+ * output of block i, y[i - 1] = Y_i. */
 static void meets_the_package(struct claim *c)
 {
     static const size_t setting[][2] = {{1, 1}, {2, 1}, {3, 1}, {1, 2}, {2, 3}, {3, 2}};

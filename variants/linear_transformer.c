@@ -1,20 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Linear transformer: with phi(q) . phi(k) in place of exp(q . k), sums over keys factor out of attention.
- * Katharopoulos et al. 2020, arXiv:2006.16236; settled by the official code (idiap/fast-transformers, linear_attention.py,
- * causal_linear_attention.py and the recurrent form) and, for form=lra, by google-research/long-range-arena.
+/* Linear transformer: with phi(q) . phi(k) in place of exp(q . k), sums over keys factor out of
+ * attention.
+ * Katharopoulos et al. 2020, arXiv:2006.16236; settled by the official code
+ * (idiap/fast-transformers, linear_attention.py, causal_linear_attention.py and the recurrent form)
+ * and, for form=lra, by google-research/long-range-arena.
  *
  *     phi(z) = elu(z) + 1
- *     bidirectional: o_i = phi(q_i) S / (phi(q_i) . z + eps),  S = sum_j phi(k_j)^T v_j,  z = sum_j phi(k_j)
+ *     bidirectional: o_i = phi(q_i) S / (phi(q_i) . z + eps)
+ *                    S = sum_j phi(k_j)^T v_j,  z = sum_j phi(k_j)
  *     causal:        the same with S_i, z_i summed over j <= i: a recurrence of constant state
  *
- * Replaces the mixer. z is carried as one more column of S, for a value that is 1 everywhere. Padding keys: phi(k) = 0
- * (paper form); the benchmark's form ignores every mask and has no biases. Scores have no scale. */
+ * Replaces the mixer. z is carried as one more column of S, for a value that is 1 everywhere.
+ * Padding keys: phi(k) = 0 (paper form); the benchmark's form ignores every mask and has no
+ * biases. Scores have no scale. */
 #include <stdio.h>
 
 #include "ref/arith.h"
 #include "ref/claim.h"
 
-/* Numerator and denominator of each query as one product: [b, h, n, v + 1].  query, key: [b, h, n, w], value: [b, h, n, v + 1] */
+/* Numerator and denominator of each query as one product: [b, h, n, v + 1].
+ * query, key: [b, h, n, w], value: [b, h, n, v + 1] */
 
 /* Brute force: the n x n weights. */
 static tensor quadratic_sums(tape *t, tensor query, tensor key, tensor value, bool causal)
@@ -150,9 +155,10 @@ static struct features features(struct claim *c)
                              with_ones(t, claim_random(c, t, shape, 3))};
 }
 
-/* Numerator and denominator are sums of n products of w products, computed in two orders. phi > 0, so the denominator's
- * relative error is at most (n + w) roundoffs in each, the numerator's likewise relative to denominator * max|v|: the
- * quotients differ by at most 4 (n + w + 2) roundoffs of max|v|. */
+/* Numerator and denominator are sums of n products of w products, computed in two orders.
+ * phi > 0, so the denominator's relative error is at most (n + w) roundoffs in each, the
+ * numerator's likewise relative to denominator * max|v|: the quotients differ by at most
+ * 4 (n + w + 2) roundoffs of max|v|. */
 static const double reorder_units = 4 * (LENGTH + WIDTH + 2);
 
 static void equals_the_quadratic_form(struct claim *c)

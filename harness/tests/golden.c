@@ -46,19 +46,18 @@ static void every_table_agrees(const struct assay_variant *v)
     for (const struct variant_setting *s = v->settings; s->name; s++) {
         uint64_t seed;
         size_t bytes;
-        bool written =
-            assay_golden_write(v, s, good_path, &seed, &bytes, error, sizeof error) == 0;
-        because(ok(written && bytes <= ASSAY_GOLDEN_BYTES, "%s, %s: a golden of at most %d bytes", v->id,
-           s->name, ASSAY_GOLDEN_BYTES));
+        bool written = assay_golden_write(v, s, good_path, &seed, &bytes, error, sizeof error) == 0;
+        because(ok(written && bytes <= ASSAY_GOLDEN_BYTES, "%s, %s: a golden of at most %d bytes",
+                   v->id, s->name, ASSAY_GOLDEN_BYTES));
         for (size_t i = 0; i < sizeof names / sizeof *names; i++)
             for (int p = 0; p < 2; p++) {
                 struct assay_golden_tables tables = tables_of(names[i], p ? ASSAY_F64 : ASSAY_F32);
                 if (!tables.kernels[0])
                     continue;
                 bool same = assay_golden_verify(good_path, &tables, error, sizeof error)
-                         == ASSAY_GOLDEN_SAME;
+                            == ASSAY_GOLDEN_SAME;
                 because(ok(same, "%s, %s: the bits of %s in %s", v->id, s->name, names[i],
-                   p ? "binary64" : "binary32"));
+                           p ? "binary64" : "binary32"));
             }
     }
 }
@@ -66,17 +65,22 @@ static void every_table_agrees(const struct assay_variant *v)
 /* What is in the file: names with their types, and metadata. */
 static void has_what_the_format_says(void)
 {
-    static const char *const keys[] = {"assay.format", "arithmetic", "id", "setting",
-                                       "paper", "title", "code", "settled_by",
-                                       "configuration", "seed", "margin", "errors"};
+    static const char *const keys[] = {"assay.format",  "arithmetic", "id",     "setting",
+                                       "paper",         "title",      "code",   "settled_by",
+                                       "configuration", "seed",       "margin", "errors"};
     static const struct {
         const char *name;
         enum assay_dtype dtype;
-    } tensors[] = {{"input/ids", ASSAY_DT_I32},       {"input/label", ASSAY_DT_I32},
-                   {"param/embed.token", ASSAY_DT_F32}, {"f32/output", ASSAY_DT_F32},
-                   {"f32/loss", ASSAY_DT_F32},        {"f32/grad/embed.token", ASSAY_DT_F32},
-                   {"f32/trace/block.0", ASSAY_DT_F32}, {"f64/output", ASSAY_DT_F64},
-                   {"f64/grad/embed.token", ASSAY_DT_F64}, {"f64/trace/block.0", ASSAY_DT_F64}};
+    } tensors[] = {{"input/ids", ASSAY_DT_I32},
+                   {"input/label", ASSAY_DT_I32},
+                   {"param/embed.token", ASSAY_DT_F32},
+                   {"f32/output", ASSAY_DT_F32},
+                   {"f32/loss", ASSAY_DT_F32},
+                   {"f32/grad/embed.token", ASSAY_DT_F32},
+                   {"f32/trace/block.0", ASSAY_DT_F32},
+                   {"f64/output", ASSAY_DT_F64},
+                   {"f64/grad/embed.token", ASSAY_DT_F64},
+                   {"f64/trace/block.0", ASSAY_DT_F64}};
     struct assay_archive *archive;
     ok(assay_archive_read(good_path, &archive, error, sizeof error) == 0, "a golden is an archive");
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
@@ -147,8 +151,9 @@ static void tells_where(const char *name, const char *expected)
     good[at] ^= 1;
     enum assay_golden_verdict verdict = verify_bytes(good, size);
     good[at] ^= 1;
-    because(ok(at && verdict == ASSAY_GOLDEN_DIFFERS && strstr(error, name) && strstr(error, expected),
-       "the lowest bit of %s[0..]: the tensor, the element and both values are told", name));
+    because(
+        ok(at && verdict == ASSAY_GOLDEN_DIFFERS && strstr(error, name) && strstr(error, expected),
+           "the lowest bit of %s[0..]: the tensor, the element and both values are told", name));
 }
 
 static void cut_files_are_refused(void)
@@ -168,15 +173,14 @@ static void refuses_header(const char *header, const char *what)
         bytes[i] = (char)(length >> (8 * i));
     memcpy(bytes + 8, header, length);
     memcpy(bytes + 8 + length, good + header_size(), data);
-    because(ok(verify_bytes(bytes, 8 + length + data) == ASSAY_GOLDEN_REFUSED, "a header with %s: refused",
-       what));
+    because(ok(verify_bytes(bytes, 8 + length + data) == ASSAY_GOLDEN_REFUSED,
+               "a header with %s: refused", what));
     free(bytes);
 }
 
 static void hostile_headers_are_refused(void)
 {
-    static const char empty[] =
-        "\"x\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}";
+    static const char empty[] = "\"x\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}";
     char header[512];
     refuses_header("{}", "nothing in it");
     refuses_header("{\"x\":{\"dtype\":\"F32\",\"shape\":[4611686018427387904,4],"
@@ -209,10 +213,11 @@ static void other_metadata(const char *key, const char *value, const char *told,
         assay_archive_writer_tensor(w, t->name, t->dtype, t->rank, t->dim, t->data);
     }
     assay_archive_writer_bytes(w, "test", &bytes, &count, error, sizeof error);
-    because(ok(verify_bytes(bytes, count) == expected && strstr(error, told) != NULL, "%s '%.30s': %s", key,
-       value, expected == ASSAY_GOLDEN_REFUSED   ? "refused"
-           : expected == ASSAY_GOLDEN_DIFFERS ? "differs"
-                                              : "as computed: later fields have defaults"));
+    because(ok(verify_bytes(bytes, count) == expected && strstr(error, told) != NULL,
+               "%s '%.30s': %s", key, value,
+               expected == ASSAY_GOLDEN_REFUSED   ? "refused"
+               : expected == ASSAY_GOLDEN_DIFFERS ? "differs"
+                                                  : "as computed: later fields have defaults"));
     free(bytes);
     assay_archive_writer_close(w);
     assay_archive_free(archive);
@@ -230,12 +235,11 @@ static const struct assay_variant choosing = {
     .title = "Choosing",
     .source = {"none", NULL, "this test", CONFIDENCE_HIGH},
     .slot = {.ffn = choosing_ffn},
-    .hypers = (const struct variant_hyper[]){{"factor", "of x", 1, 1, not_negative, "at least 0",
-                                              NULL},
-                                             {0}},
-    .settings = (const struct variant_setting[]){{"default", "preset=pre_ln"},
-                                                 {"tied", "preset=pre_ln factor=0"},
-                                                 {0}}};
+    .hypers =
+        (const struct variant_hyper[]){{"factor", "of x", 1, 1, not_negative, "at least 0", NULL},
+                                       {0}},
+    .settings = (const struct variant_setting[]){
+        {"default", "preset=pre_ln"}, {"tied", "preset=pre_ln factor=0"}, {0}}};
 
 static void decisions_are_kept_and_must_be_clear(void)
 {
@@ -259,7 +263,7 @@ static void decisions_are_kept_and_must_be_clear(void)
     unlink(good_path);
     bool written = assay_golden_write(&choosing, &choosing.settings[1], good_path, &seed, &bytes,
                                       error, sizeof error)
-                == 0;
+                   == 0;
     ok(!written && seed == ASSAY_GOLDEN_SEEDS && strstr(error, "margin")
            && access(good_path, F_OK) != 0,
        "decisions that could flip: after %d seeds nothing is written: %s", ASSAY_GOLDEN_SEEDS,
@@ -292,10 +296,12 @@ int main(void)
     other_metadata("setting", "nowhere", "setting", ASSAY_GOLDEN_REFUSED);
     other_metadata("seed", "99", "seed", ASSAY_GOLDEN_REFUSED);
     other_metadata("seed", "2", "input/ids", ASSAY_GOLDEN_DIFFERS);
-    other_metadata("configuration", "preset=pre_ln width=1000000000 layers=1000000000", "configuration", ASSAY_GOLDEN_DIFFERS);
+    other_metadata("configuration", "preset=pre_ln width=1000000000 layers=1000000000",
+                   "configuration", ASSAY_GOLDEN_DIFFERS);
     other_metadata("configuration", "width=8", "configuration: width: expected 16, found 8",
                    ASSAY_GOLDEN_DIFFERS);
-    other_metadata("configuration", "norm_eps=1.0e-5", "not as it is written", ASSAY_GOLDEN_DIFFERS);
+    other_metadata("configuration", "norm_eps=1.0e-5", "not as it is written",
+                   ASSAY_GOLDEN_DIFFERS);
     other_metadata("configuration", " width=16", "not as it is written", ASSAY_GOLDEN_DIFFERS);
     other_metadata("configuration", "preset=pre_ln width=16", "", ASSAY_GOLDEN_SAME);
     other_metadata("title", "Another paper", "title", ASSAY_GOLDEN_DIFFERS);

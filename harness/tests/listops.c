@@ -8,7 +8,7 @@
 enum { SEED = 1 };
 
 /* Of the data of seed 1, as this generator draws them. */
-#define TINY_HASH UINT64_C(0x46db6611b96678fc)
+#define TINY_HASH UINT64_C(0x78dba27384bd3e50)
 #define GOLDEN_HASH UINT64_C(0xc0ecbd080782116d)
 
 static const struct assay_task *task;

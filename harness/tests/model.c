@@ -1,122 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The reference model: presets, frames, positions, pooling, heads; gradients; decoding; padding;
- * parameter counts; refusals. */
-#include "ref/model.h"
+/* The reference model: every setting runs, with right gradients; parameter counts; two towers;
+ * refusals; initial values. */
+#include "harness/tests/model_kit.h"
 
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "harness/tests/gradient.h"
-#include "harness/tests/tap.h"
 #include "ref/rng.h"
 #include "ref/variant.h"
 
-/* Weights large enough that every part is felt. */
-#define TINY \
-    "vocab=13 length=9 width=8 heads=2 hidden=12 layers=2 decoder_layers=2 classes=3 " \
-    "weight_deviation=0.3 embed_deviation=0.5"
-enum { SAMPLES = 2, LENGTH = 7 };
-
-/* each: the gradient is tried tensor by tensor. */
-struct setting {
-    const char *name, *overrides;
-    bool each;
-};
-
-static bool make(struct assay_model *m, const struct assay_kernels *kernels,
-                 const struct assay_variant *variant, const char *overrides,
-                 struct assay_batch **batch)
-{
-    struct assay_config c;
-    char text[512], error[512] = "";
-    /* preset= resets everything, so it has to come first. */
-    size_t preset = strncmp(overrides, "preset=", 7) == 0 ? strcspn(overrides, " ") : 0;
-    snprintf(text, sizeof text, "%.*s " TINY " %s", (int)preset, overrides, overrides + preset);
-    if (config_make(&c, variant, text, error, sizeof error) != 0
-        || !(*batch = batch_random(&c, SAMPLES, LENGTH, 3))) {
-        diag("%s: %s", text, error);
-        return false;
-    }
-    if (model_open(m, kernels, variant, &c, *batch, 5, error, sizeof error) == 0)
-        return true;
-    diag("%s: %s", text, error);
-    batch_free(*batch);
-    return false;
-}
-
-/* The logits as binary64 numbers; NULL after an error. *count: how many. */
-static double *logits_of(struct assay_model *m, const struct assay_batch *batch,
-                         struct assay_decode *decode, size_t *count)
-{
-    tape t;
-    tape_open(&t, m->kernels);
-    t.recording = false;
-    struct assay_pass pass = {
-        .model = m, .t = &t, .batch = batch, .denominator = 1, .decode = decode};
-    tensor y = model_forward(&pass);
-    double *values = NULL;
-    *count = elements_of(y);
-    if (tape_error(&t)) {
-        diag("%s", tape_error(&t));
-    } else {
-        values = malloc((*count + 1) * sizeof *values);
-        tensor_read(&t, y, values);
-    }
-    tape_close(&t);
-    return values;
-}
-
-static bool equal(const double *a, const double *b, size_t n)
-{
-    return a && b && memcmp(a, b, n * sizeof *a) == 0;
-}
-
 /* ---- every setting runs, with equal bits in its forms, and with right gradients ---- */
-
-static const struct setting settings[] = {
-    {"pre-LN encoder", "preset=pre_ln", true},
-    {"pre-LN encoder, class token", "preset=pre_ln pool=cls", false},
-    {"pre-LN encoder, class token without a position", "preset=pre_ln pool=cls cls_position=0",
-     false},
-    {"pre-LN encoder, first token", "preset=pre_ln pool=first head_hidden=6", false},
-    {"pre-LN encoder, the benchmark's",
-     "preset=pre_ln position=sinusoidal pool=cls weights=xavier activation=gelu_tanh "
-     "attention_bias=0 "
-     "output_bias=0 head_hidden=12 embed_deviation=1 norm_eps=1e-6",
-     false},
-    {"post-LN encoder", "preset=post_ln", true},
-    {"post-LN decoder", "preset=post_ln frame=decoder head=language pad_is_zero=0", false},
-    {"pre-LN decoder", "preset=pre_ln frame=decoder head=language pad_is_zero=0", false},
-    {"Llama decoder", "preset=llama", true},
-    {"Llama decoder, one key head, interleaved pairs, half rotated",
-     "preset=llama key_heads=1 rotary_interleaved=1 rotary_width=2", false},
-    {"Llama encoder", "preset=llama frame=encoder head=classify", false},
-    {"T5 encoder-decoder", "preset=t5 buckets=6 bucket_distance=5", true},
-    {"T5 encoder", "preset=t5 frame=encoder buckets=6 bucket_distance=5", false},
-    {"pre-LN encoder-decoder", "preset=pre_ln frame=encoder_decoder head=language", false},
-    {"post-LN encoder-decoder, tied, scaled embedding",
-     "preset=post_ln frame=encoder_decoder head=language tie_embedding=1 scale_embedding=1 "
-     "position=sinusoidal",
-     false},
-    {"Llama encoder-decoder", "preset=llama frame=encoder_decoder", false},
-    {"no positions", "preset=pre_ln position=none", false},
-    {"rotary encoder", "preset=pre_ln position=rotary", false},
-    {"ALiBi encoder, 3 heads", "preset=pre_ln position=alibi heads=3 head_width=4", false},
-    {"ALiBi decoder", "preset=pre_ln position=alibi frame=decoder head=language pad_is_zero=0",
-     false},
-    {"T5 positions, decoder",
-     "preset=pre_ln position=t5 buckets=4 bucket_distance=4 frame=decoder head=language "
-     "pad_is_zero=0",
-     false},
-    {"no norms, ReLU, gated", "preset=pre_ln norm=none final_norm=0 activation=relu gated=1",
-     false},
-    {"two towers", "preset=pre_ln head=two_tower pool=first head_hidden=6", false},
-    {"two towers, interactions", "preset=pre_ln head=two_tower pool=mean head_hidden=6 nli=1",
-     false},
-    {"two towers, class token asked for", "preset=pre_ln head=two_tower pool=cls", false},
-};
-enum { SETTINGS = sizeof settings / sizeof *settings };
 
 static bool runs_alike(const char *overrides, const char *other_overrides,
                        const struct assay_kernels *one, const struct assay_kernels *two)
@@ -236,139 +129,6 @@ static void values_as_inputs(void)
     } else {
         ok(false, "real inputs: %s", error);
     }
-}
-
-/* ---- decoding ---- */
-
-/* Tokens first .. first + n - 1 of the input that grows; the others as they are. */
-static void step_batch(const struct assay_batch *all, const char *grows, size_t first, size_t n,
-                       int32_t *ids, struct assay_batch *step)
-{
-    *step = *all;
-    for (int i = 0; i < step->inputs; i++) {
-        const int32_t *from = all->input[i].data;
-        if (strcmp(all->input[i].name, grows) != 0)
-            continue;
-        for (size_t s = 0; s < SAMPLES; s++)
-            memcpy(ids + s * n, from + s * LENGTH + first, n * sizeof *ids);
-        step->input[i].data = ids;
-        step->input[i].shape = SHAPE(SAMPLES, n);
-    }
-}
-
-/* chunk: tokens of the first call; then one at a time. */
-static bool decodes(const char *overrides, enum assay_profile profile, size_t chunk)
-{
-    struct assay_model m;
-    struct assay_batch *batch;
-    if (!make(&m, assay_kernels_cpu(profile, NULL), NULL, overrides, &batch))
-        return false;
-    for (int i = 0; i < batch->inputs; i++) /* no padding: what a decoder is given is there */
-        for (size_t j = 0; j < shape_elements(batch->input[i].shape); j++) {
-            int32_t *id = (int32_t *)(uintptr_t)batch->input[i].data + j;
-            *id = *id ? *id : 1;
-        }
-    size_t n, row = m.config.vocab;
-    double *parallel = logits_of(&m, batch, NULL, &n);
-    struct assay_decode *decode = decode_open(m.kernels, LENGTH + 1);
-    bool holds = parallel && n == SAMPLES * LENGTH * row;
-    for (size_t at = 0, tokens = chunk; holds && at < LENGTH; at += tokens, tokens = 1) {
-        struct assay_batch step;
-        int32_t ids[SAMPLES * LENGTH];
-        step_batch(batch, m.config.frame == FRAME_ENCODER_DECODER ? "target_ids" : "ids", at,
-                   tokens, ids, &step);
-        double *y = logits_of(&m, &step, decode, &n);
-        holds = y && n == SAMPLES * tokens * row;
-        for (size_t s = 0; holds && s < SAMPLES; s++)
-            holds = equal(y + s * tokens * row, parallel + (s * LENGTH + at) * row, tokens * row);
-        if (y && !holds)
-            diag("%s: differs at token %zu", overrides, at);
-        free(y);
-    }
-    holds = holds && decode_position(decode) == LENGTH && decode_bytes(decode) > 0;
-    decode_close(decode);
-    free(parallel);
-    batch_free(batch);
-    model_close(&m);
-    return holds;
-}
-
-static void decoding(void)
-{
-    for (int i = 0; i < SETTINGS; i++) {
-        const char *o = settings[i].overrides;
-        bool llama = strcmp(o, "preset=llama") == 0 || strstr(o, "key_heads"),
-             t5 = strncmp(o, "preset=t5 buckets", 17) == 0;
-        if (!llama && !t5 && !strstr(o, "frame=decoder") && !strstr(o, "frame=encoder_decoder"))
-            continue;
-        ok(decodes(o, ASSAY_F32, 1) && decodes(o, ASSAY_F64, 1),
-           "%s: token by token gives the bits of the parallel form", settings[i].name);
-        ok(decodes(o, ASSAY_F32, 3), "%s: so does a prompt of three tokens, then one at a time",
-           settings[i].name);
-    }
-}
-
-/* ---- causality and padding ---- */
-
-static void causal_or_not(const char *overrides, bool causal, const char *name)
-{
-    struct assay_model m;
-    struct assay_batch *batch;
-    if (!make(&m, assay_kernels_def(ASSAY_F32), NULL, overrides, &batch)) {
-        ok(false, "%s", name);
-        return;
-    }
-    size_t n, row = m.config.vocab, changed = 4;
-    double *before = logits_of(&m, batch, NULL, &n);
-    int32_t *ids =
-        (int32_t *)(uintptr_t)batch->input[m.config.frame == FRAME_ENCODER_DECODER ? 1 : 0].data;
-    ids[changed] = ids[changed] % 12 + 1;
-    double *after = logits_of(&m, batch, NULL, &n);
-    bool earlier = equal(before, after, changed * row),
-         later = !equal(before + changed * row, after + changed * row, row);
-    ok(later && earlier == causal, "%s: changing a token %s", name,
-       causal ? "leaves all earlier outputs as they were" : "is seen by earlier outputs");
-    free(before);
-    free(after);
-    batch_free(batch);
-    model_close(&m);
-}
-
-/* More padding behind: the outputs of the tokens stay, bit by bit. */
-static void padding(const char *position)
-{
-    enum { MORE = 9 };
-    struct assay_model m;
-    struct assay_batch *batch;
-    char overrides[160];
-    snprintf(overrides, sizeof overrides,
-             "preset=pre_ln head=language buckets=6 bucket_distance=5 position=%s", position);
-    if (!make(&m, assay_kernels_cpu(ASSAY_F32, NULL), NULL, overrides, &batch)) {
-        ok(false, "padding, %s positions", position);
-        return;
-    }
-    int32_t ids[SAMPLES * MORE] = {0}, target[SAMPLES * MORE] = {0};
-    const int32_t *own = batch->input[0].data;
-    for (size_t s = 0; s < SAMPLES; s++)
-        memcpy(ids + s * MORE, own + s * LENGTH, LENGTH * sizeof *ids);
-    struct assay_batch longer = {2,
-                                 {{"ids", ASSAY_I32, SHAPE(SAMPLES, MORE), ids},
-                                  {"target", ASSAY_I32, SHAPE(SAMPLES, MORE), target}}};
-    size_t n, n2, row = m.config.vocab, padded = 0;
-    double *y = logits_of(&m, batch, NULL, &n), *y2 = logits_of(&m, &longer, NULL, &n2);
-    bool holds = y && y2 && n2 == SAMPLES * MORE * row;
-    for (size_t s = 0; holds && s < SAMPLES; s++)
-        for (size_t i = 0; holds && i < LENGTH; i++) {
-            padded += own[s * LENGTH + i] == 0;
-            if (own[s * LENGTH + i] != 0)
-                holds = equal(y + (s * LENGTH + i) * row, y2 + (s * MORE + i) * row, row);
-        }
-    ok(holds && padded > 0,
-       "padding, %s positions: more of it leaves the tokens' outputs as they are", position);
-    free(y);
-    free(y2);
-    batch_free(batch);
-    model_close(&m);
 }
 
 /* ---- parameter counts of the Long Range Arena (its card's table F and claim 3) ---- */
@@ -568,18 +328,8 @@ static void same_start(void)
 
 int main(void)
 {
-    static const char *const positions[] = {"none",   "learned", "sinusoidal",
-                                            "rotary", "alibi",   "t5"};
     every_setting();
     values_as_inputs();
-    decoding();
-    causal_or_not("preset=llama", true, "Llama decoder");
-    causal_or_not("preset=pre_ln frame=decoder head=language pad_is_zero=0", true,
-                  "pre-LN decoder");
-    causal_or_not("preset=t5", true, "T5 decoder");
-    causal_or_not("preset=pre_ln head=language", false, "pre-LN encoder");
-    for (size_t i = 0; i < sizeof positions / sizeof *positions; i++)
-        padding(positions[i]);
     parameter_counts();
     towers();
     refusals();

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every paper in every setting: its forms against each other, and its declared properties, each NO with its control. */
+/* Every paper in every setting: its forms against each other, and its declared properties,
+ * each NO with its control. */
 #include <float.h>
 #include <math.h>
 
@@ -35,7 +36,8 @@ static double units_between(struct kit *a, tensor x, struct kit *b, tensor y,
     return scale > 0 ? distance / (scale * roundoff(profile)) : distance;
 }
 
-/* One token at a time through the decode state; true if every row has the bits of the parallel pass. */
+/* One token at a time through the decode state; true if every row has the
+ * bits of the parallel pass. */
 static bool decodes_alike(struct kit *parallel, struct kit *k)
 {
     size_t n = dim_of(parallel->output, 1), row = elements_of(parallel->output) / (SAMPLES * n),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every paper in every setting: gradients of all parameters against GSL's numerical derivative, in binary64. */
+/* Every paper in every setting: gradients of all parameters against GSL's
+ * numerical derivative, in binary64. */
 #include "harness/tests/gradient.h"
 #include "harness/tests/variant_kit.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the automatic checks of all papers share: a paper in one setting as a model with a batch, and its forward pass. */
+/* What the automatic checks of all papers share: a paper in one setting as a model with a
+ * batch, and its forward pass. */
 #ifndef ASSAY_VARIANT_KIT_H
 #define ASSAY_VARIANT_KIT_H
 
@@ -36,7 +37,8 @@ __attribute__((unused)) static void kit_close(struct kit *k)
     *k = (struct kit){0};
 }
 
-/* The subject's model with `more` overrides; batches of `samples` x `length`. False, with a diagnosis, if it can't be built. */
+/* The subject's model with `more` overrides; batches of `samples` x `length`.
+ * False, with a diagnosis, if it can't be built. */
 __attribute__((unused)) static bool kit_open(struct kit *k, const struct assay_kernels *kernels,
                                              const struct subject *s, const char *more,
                                              size_t samples, size_t length)
@@ -67,7 +69,8 @@ __attribute__((unused)) static bool kit_open(struct kit *k, const struct assay_k
     return false;
 }
 
-/* Weights away from their initial values, so that zeros and ones hide nothing: each moved by up to a tenth. */
+/* Weights away from their initial values, so that zeros and ones hide nothing:
+ * each moved by up to a tenth. */
 __attribute__((unused)) static void kit_shake(struct kit *k)
 {
     uint64_t state = 88172645463325252u;
@@ -126,8 +129,9 @@ __attribute__((unused)) static double *kit_values(struct kit *k, tensor x)
     return value;
 }
 
-/* Rounding of the frame to first order, in units of roundoff of a tensor's scale: on its way through a block a number passes products
- * of d, d, n, d, m and d terms and two norms of d; two orders of evaluation may differ by twice that for each block. */
+/* Rounding of the frame to first order, in units of roundoff of a tensor's scale: on its way
+ * through a block a number passes products of d, d, n, d, m and d terms and two norms of d;
+ * two orders of evaluation may differ by twice that for each block. */
 __attribute__((unused)) static double frame_units(const struct assay_config *c, size_t n)
 {
     size_t blocks = c->layers + (c->frame == FRAME_ENCODER_DECODER ? c->decoder_layers : 0);
@@ -135,7 +139,8 @@ __attribute__((unused)) static double frame_units(const struct assay_config *c, 
            * (double)(6 * c->width + n + c->hidden + 2 * (c->width + 16));
 }
 
-/* Calls `check` for every setting of every paper, or of the one named by the first argument; reports each paper's CPU time. */
+/* Calls `check` for every setting of every paper, or of the one named by the first argument;
+ * reports each paper's CPU time. */
 __attribute__((unused)) static void each_subject(int argc, char **argv,
                                                  void (*check)(const struct subject *))
 {

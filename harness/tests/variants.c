@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every paper: its claims, its counts against its formulas, what it refuses, and a short training run in every setting whose
- * loss curve is golden (golden/curves.tsv) and the same for any number of threads and for both kernel tables.
+/* Every paper: its claims, its counts against its formulas, what it refuses, and a short training
+ * run in every setting whose loss curve is golden (golden/curves.tsv) and the same for any
+ * number of threads and for both kernel tables.
  *
  *     variants [ID]                  tests
  *     variants --write-curves FILE   writes the curves */

@@ -180,7 +180,8 @@ void claim_backward(struct claim *c, struct claim_pass *p, int count, const tens
         claim_true(c, false, "a backward pass: %s", tape_error(p->pass.t));
 }
 
-/* The gradient's numbers are put on the pass's tape, so that they can be compared like any tensor. */
+/* The gradient's numbers are put on the pass's tape, so that they can be
+ * compared like any tensor. */
 tensor claim_gradient(struct claim *c, struct claim_pass *p, const char *entry)
 {
     const struct assay_model *m = p->pass.model;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Configurations by name: presets, texts of the form "name=value ...", and the conditions they must meet. */
+/* Configurations by name: presets, texts of the form "name=value ...", and the
+ * conditions they must meet. */
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -71,7 +72,8 @@ const struct config_field config_fields[] = {
     CHOICE(position, "position information", positions),
     BOOL(scale_embedding, "token embedding times sqrt(width)"),
     BOOL(tie_embedding, "the language head is the transposed embedding"),
-    BOOL(pad_is_zero, "id 0 is padding, which encoders mask (in a decoder it comes last and nothing sees it)"),
+    BOOL(pad_is_zero,
+         "id 0 is padding, which encoders mask (in a decoder it comes last and nothing sees it)"),
     BOOL(cls_position,
          "the CLS token has a position: it is put in front before positions are added"),
     BOOL(rotary_interleaved, "rotary pairs are (2p, 2p+1), not (p, p + pairs)"),

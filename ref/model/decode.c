@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The state of step-by-step decoding: caches that grow and states that are replaced, by the name of their layer. */
+/* The state of step-by-step decoding: caches that grow and states that are
+ * replaced, by the name of their layer. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,7 +88,8 @@ static struct held *held_for(layer *l, const char *name, struct assay_shape shap
     return h;
 }
 
-/* Row by row into place: x [b, m, ..] goes to positions position .. position + m - 1 of [b, capacity, ..]. */
+/* Row by row into place: x [b, m, ..] goes to positions
+ * position .. position + m - 1 of [b, capacity, ..]. */
 static void append(struct assay_decode *d, struct held *h, tensor x)
 {
     size_t row = elements_of(x) / (dim_of(x, 0) * dim_of(x, 1)) * d->kernels->element;

@@ -4,12 +4,14 @@
 
 #include "ref/model/internal.h"
 
-/* All blocks and the final norm. The bias of positions is made once and shared by the blocks, as in T5. */
+/* All blocks and the final norm. The bias of positions is made once and
+ * shared by the blocks, as in T5. */
 tensor run_stack(layer *l, const char *path, tensor x)
 {
     size_t mark = path[0] ? layer_enter(l, "%s", path) : strlen(l->path);
     struct assay_context *c = l->context;
-    /* While decoding, a column for all that the cache has room for: attention takes those that are filled. */
+    /* While decoding, a column for all that the cache has room for:
+     * attention takes those that are filled. */
     size_t n = dim_of(x, 1), keys = c->decode ? decode_capacity(c->decode) : n;
     stream_put(l, "position_bias", x ? position_bias(l, n, keys) : TENSOR_NONE);
     trace(l, "embed", x);
@@ -50,7 +52,8 @@ static tensor apply_head(layer *l, tensor x)
     return y;
 }
 
-/* The same encoder for both documents; the head reads [e1, e2], or with nli [e1, e2, e1 e2, e1 - e2]. */
+/* The same encoder for both documents; the head reads [e1, e2], or with nli
+ * [e1, e2, e1 e2, e1 - e2]. */
 static tensor two_towers(layer *l)
 {
     tensor one = pool_rows(l, encode(l, "ids", "")), two = pool_rows(l, encode(l, "ids2", ""));
@@ -63,7 +66,8 @@ static tensor two_towers(layer *l)
                   (tensor[]){one, two, multiply(l->t, one, two), subtract(l->t, one, two)}));
 }
 
-/* The encoder always runs in its parallel form; while decoding, once: its output is kept as state. */
+/* The encoder always runs in its parallel form; while decoding, once:
+ * its output is kept as state. */
 static tensor encoder_memory(layer *l)
 {
     struct assay_context *c = l->context;
@@ -104,7 +108,11 @@ static tensor encoder_decoder(layer *l)
 tensor model_forward(struct assay_pass *p)
 {
     const struct assay_config *config = &p->model->config;
-    struct assay_context context = {
+    /* On the tape, because a custom backward may still need it. */
+    struct assay_context *context = tape_allocate(p->t, sizeof *context);
+    if (!context)
+        return TENSOR_NONE;
+    *context = (struct assay_context){
         .pass = p,
         .batch = p->batch,
         .train = p->train,
@@ -113,7 +121,7 @@ tensor model_forward(struct assay_pass *p)
         .causal = config->frame == FRAME_DECODER,
         .first = p->decode ? decode_position(p->decode) : 0,
     };
-    layer l = {.model = p->model, .t = p->t, .context = &context};
+    layer l = {.model = p->model, .t = p->t, .context = context};
     p->emissions = 0;
     say_where(&l);
     if (config->head == HEAD_TWO_TOWER)
@@ -121,19 +129,20 @@ tensor model_forward(struct assay_pass *p)
     tensor x = config->frame == FRAME_ENCODER_DECODER ? encoder_decoder(&l) : encode(&l, "ids", "");
     if (config->tie_embedding && x) {
         size_t mark = layer_enter(&l, "embed");
-        context.embedding = param(&l, "token", SHAPE(config->vocab, config->stream),
+        context->embedding = param(&l, "token", SHAPE(config->vocab, config->stream),
                                   init_normal(config->embed_deviation));
         layer_leave(&l, mark);
     }
     x = apply_head(&l, x);
     if (p->decode)
-        decode_advance(p->decode, context.length);
+        decode_advance(p->decode, context->length);
     return x;
 }
 
 enum { IGNORED = -100 };
 
-/* Cross-entropy of "label" [b] (classes) or "target" [b, n] (next tokens; -100 is ignored), over p->denominator. */
+/* Cross-entropy of "label" [b] (classes) or "target" [b, n] (next tokens; -100 is ignored),
+ * over p->denominator. */
 tensor model_loss(struct assay_pass *p, tensor *logits)
 {
     tensor y = model_forward(p);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Initial values. All rules draw from a stream named by the tensor and compute in binary32, whatever the model's profile,
- * so that both profiles start from the same numbers. */
+/* Initial values. All rules draw from a stream named by the tensor and compute in binary32,
+ * whatever the model's profile, so that both profiles start from the same numbers. */
 #include <stdlib.h>
 #include <string.h>
 

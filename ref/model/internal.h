@@ -7,14 +7,16 @@
 #include "ref/variant.h"
 
 /* NULL without memory. */
-const struct assay_entry *registry_add(struct assay_model *m, enum assay_kind kind, const char *name,
-                                       struct assay_shape shape, struct assay_init init);
+const struct assay_entry *registry_add(struct assay_model *m, enum assay_kind kind,
+                                       const char *name, struct assay_shape shape,
+                                       struct assay_init init);
 void slots_override(struct assay_slots *slot, const struct assay_variant *variant);
 
 /* Puts the variant and the layer's path in front of the tape's messages. */
 void say_where(layer *l);
 /* Reports under the layer's path, as the tape's error. */
-void layer_fail(layer *l, const char *what, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void layer_fail(layer *l, const char *what, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* The frame's parts (ref/model/), each the reference's filling of a slot. */
 tensor reference_embed(layer *l);
@@ -28,7 +30,8 @@ tensor reference_block(layer *l, tensor x);
 tensor reference_stack(layer *l, tensor x);
 tensor reference_head(layer *l, tensor x);
 
-/* Positions (ref/model/positions.c): tables of the context's positions; bias of the scores, [1, h, n, n_k], or NONE. */
+/* Positions (ref/model/positions.c): tables of the context's positions;
+ * bias of the scores, [1, h, n, n_k], or NONE. */
 tensor sinusoid_table(layer *l, size_t rows, size_t width);
 struct rotation { tensor cosine, sine; };
 struct rotation rotary_tables(layer *l, size_t n, size_t width);

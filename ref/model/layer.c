@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a layer sees: its path, its tensors in the registry, the inputs and the streams of the pass. */
+/* What a layer sees: its path, its tensors in the registry, the inputs
+ * and the streams of the pass. */
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The reference's mixer: multi-head softmax attention (Vaswani et al. 2017, section 3.2), and what other mixers share. */
+/* The reference's mixer: multi-head softmax attention (Vaswani et al. 2017, section 3.2),
+ * and what other mixers share. */
 #include "ref/model/internal.h"
 
 tensor split_heads(layer *l, tensor x, size_t heads)
@@ -24,7 +25,8 @@ static tensor rotated(layer *l, tensor x)
     return rotate(l->t, x, r.cosine, r.sine, c->rotary_interleaved);
 }
 
-/* x: [b, n, d], memory: [b, n_k, d] or NONE. Rotary positions belong to self-attention only; so does the cache. */
+/* x: [b, n, d], memory: [b, n_k, d] or NONE. Rotary positions belong to
+ * self-attention only; so does the cache. */
 struct heads project_heads(layer *l, tensor x, tensor memory)
 {
     const struct assay_config *c = config_of(l);
@@ -68,7 +70,8 @@ struct attention_options attention_defaults(layer *l, tensor key, tensor memory)
     };
 }
 
-/* softmax(q k^T / sqrt(w)) v, heads side by side, then the output projection.  x: [b, n, d] -> [b, n, d] */
+/* softmax(q k^T / sqrt(w)) v, heads side by side, then the output projection.
+ * x: [b, n, d] -> [b, n, d] */
 tensor reference_mixer(layer *l, tensor x, tensor memory)
 {
     struct heads h = project_heads(l, x, memory);

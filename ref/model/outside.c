@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Outside vectors: mapping another code's tensors to ours, and meeting its outputs and gradients. */
+/* Outside vectors: mapping another code's tensors to ours, and meeting
+ * its outputs and gradients. */
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
@@ -28,8 +29,8 @@ static struct matrix matrix_of(struct assay_shape shape, bool stacked)
     return (struct matrix){columns ? elements / columns : 0, columns};
 }
 
-/* The viewed numbers, allocated; their count in *elements, the largest magnitude of the whole tensor in *scale. NULL
- * (reported) if the view does not fit. */
+/* The viewed numbers, allocated; their count in *elements, the largest magnitude of the whole
+ * tensor in *scale. NULL (reported) if the view does not fit. */
 static double *viewed(struct claim *c, const char *name, struct outside_view view, size_t *elements,
                       double *scale)
 {

@@ -4,8 +4,9 @@
 #include "ref/elementary.h"
 #include "ref/model/internal.h"
 
-/* Vaswani et al. 2017, section 3.5: sin on even channels, cos on odd ones, of position * exp(channel * (-(log base) / width)).
- * Computed in binary64 and rounded to binary32 in both profiles. */
+/* Vaswani et al. 2017, section 3.5: sin on even channels, cos on odd ones, of
+ * position * exp(channel * (-(log base) / width)). Computed in binary64 and rounded to
+ * binary32 in both profiles. */
 static void sinusoids(struct assay_shape shape, double base, double *value)
 {
     size_t width = shape.dim[1];
@@ -46,7 +47,8 @@ tensor reference_position(layer *l, tensor x)
     }
 }
 
-/* Su et al. 2021: pair p of position i turns by i * base^(-2p / width), all in the profile's scalars. */
+/* Su et al. 2021: pair p of position i turns by i * base^(-2p / width),
+ * all in the profile's scalars. */
 struct rotation rotary_tables(layer *l, size_t n, size_t width)
 {
     tensor kept = stream_get(l, "rotary.cosine");
@@ -75,8 +77,9 @@ struct rotation rotary_tables(layer *l, size_t n, size_t width)
     return r;
 }
 
-/* Press et al. 2022: slopes 2^(-8/h), 2^(-16/h), ... for h a power of two (root by repeated square roots, powers by
- * repeated products); else those of the next lower power p, then every second one of 2 p. */
+/* Press et al. 2022: slopes 2^(-8/h), 2^(-16/h), ... for h a power of two (root by repeated square
+ * roots, powers by repeated products); else those of the next lower power p, then every second one
+ * of 2 p. */
 static double alibi_slope(enum assay_profile p, size_t head, size_t heads)
 {
     size_t power = 1;
@@ -108,8 +111,9 @@ static tensor alibi_bias(layer *l, size_t queries, size_t keys)
     return bias ? tape_input_f64(l->t, SHAPE(1, heads, queries, keys), bias) : TENSOR_NONE;
 }
 
-/* Raffel et al. 2020, and its released code: near distances have a bucket each, far ones share them logarithmically (in
- * binary32, truncated). Bidirectional: half of the buckets are for keys that come later. */
+/* Raffel et al. 2020, and its released code: near distances have a bucket each, far ones share them
+ * logarithmically (in binary32, truncated). Bidirectional: half of the buckets are for keys that
+ * come later. */
 static int32_t t5_bucket(long key, long query, bool bidirectional, size_t buckets,
                          size_t distance_max)
 {
@@ -144,7 +148,10 @@ static tensor t5_bias(layer *l, size_t queries, size_t keys)
         for (size_t j = 0; j < keys; j++)
             index[i * keys + j] = t5_bucket((long)j, (long)(l->context->first + i),
                                             !l->context->causal, c->buckets, c->bucket_distance);
-    tensor table = param(l, "relative", SHAPE(c->buckets, c->heads), init_normal(1 / 4.0));
+    /* The released code's deviation: 1 / sqrt(d). */
+    double deviation = assay_scalar_div(
+        ASSAY_F32, 1, assay_scalar_sqrt(ASSAY_F32, (double)c->width));
+    tensor table = param(l, "relative", SHAPE(c->buckets, c->heads), init_normal(deviation));
     tensor bias = gather_rows(l->t, table, tape_input_i32(l->t, SHAPE(queries, keys), index));
     return reshape(l->t, permute(l->t, bias, (const int[]){2, 0, 1}),
                    SHAPE(1, c->heads, queries, keys));

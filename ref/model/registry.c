@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The registry of named tensors: parameters, buffers and draws, each kind in one flat array of the profile. */
+/* The registry of named tensors: parameters, buffers and draws, each kind in one
+ * flat array of the profile. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

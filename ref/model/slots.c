@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The reference's fillings of the slots: embedding, norm, linear, feed-forward, residual, block, stack, head. */
+/* The reference's fillings of the slots: embedding, norm, linear, feed-forward,
+ * residual, block, stack, head. */
 #include <string.h>
 
 #include "ref/arith.h"
@@ -80,7 +81,8 @@ static bool path_ends(const layer *l, const char *end)
     return length >= tail && strcmp(l->path + length - tail, end) == 0;
 }
 
-/* Of a weight [fan_in, out]. T5 divides the query's deviation by the root of the head width, because it has no scale. */
+/* Of a weight [fan_in, out]. T5 divides the query's deviation by the root of the head
+ * width, because it has no scale. */
 struct assay_init weight_init(const layer *l, size_t fan_in)
 {
     const struct assay_config *c = config_of(l);
@@ -205,7 +207,8 @@ tensor reference_stack(layer *l, tensor x)
     return x;
 }
 
-/* A CLS token [1, 1, d] in front of x: [b, n, d] -> [b, n + 1, d]; its validity is that of the first token. */
+/* A CLS token [1, 1, d] in front of x: [b, n, d] -> [b, n + 1, d];
+ * its validity is that of the first token. */
 static tensor prepend_cls(layer *l, tensor x)
 {
     size_t samples = dim_of(x, 0), width = width_of(x);
@@ -262,7 +265,8 @@ tensor reference_embed(layer *l)
     return x ? drop(l, "embed", x) : TENSOR_NONE;
 }
 
-/* [b, n, d] -> [b, d]: the first row, or the mean over all positions, padding included (as the benchmark has it). */
+/* [b, n, d] -> [b, d]: the first row, or the mean over all positions, padding included
+ * (as the benchmark has it). */
 tensor pool_rows(layer *l, tensor x)
 {
     if (!x)
@@ -285,7 +289,8 @@ static tensor head_linear(layer *l, const char *name, tensor x, size_t out, bool
     return y;
 }
 
-/* Classes: pool -> (hidden -> ReLU ->) classes.  Two towers: x is [e1, e2, ..] already pooled. Language: every position. */
+/* Classes: pool -> (hidden -> ReLU ->) classes.  Two towers: x is [e1, e2, ..] already pooled.
+ * Language: every position. */
 tensor reference_head(layer *l, tensor x)
 {
     const struct assay_config *c = config_of(l);

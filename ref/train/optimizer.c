@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is trained, at which rate, and the optimizer's step over it; formulas in FORMULAS.md. */
+/* What is trained, at which rate, and the optimizer's step over it; formulas in ARITHMETIC.md. */
 #include <fnmatch.h>
 #include <math.h>
 #include <stdio.h>
