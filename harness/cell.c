@@ -163,7 +163,7 @@ static int set_overrides(struct assay_cell *cell, const char *overrides, struct 
     return error[0] ? -1 : 0;
 }
 
-/* The hyper-parameters of a setting; one that has none would be the same cell under another name. */
+/* The hyper-parameters of a setting; with none it would be the same cell under another name. */
 static int set_setting(const struct assay_cell *cell, const struct variant_setting *setting,
                        struct text *config, char *error, size_t room)
 {

@@ -47,8 +47,8 @@ int assay_cell_make(struct assay_cell *cell, const struct assay_cell_choice *cho
 int assay_cell_of_record(struct assay_cell *cell, const struct assay_record *record, char *error,
                          size_t room);
 
-/* Everything that the final bits depend on, one by one: training, then the configuration. False past
- * the last. *number is NaN where text is a name. */
+/* Everything that the final bits depend on, one by one: training, then the configuration. False
+ * past the last. *number is NaN where text is a name. */
 struct assay_cell_field {
     char name[ASSAY_FIELD_TEXT], text[ASSAY_FIELD_TEXT];
     double number;

@@ -11,10 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "harness/archive.h"
 #include "harness/files.h"
 #include "harness/lookup.h"
 #include "harness/run.h"
+#include "harness/safetensors.h"
 #include "ref/version.h"
 
 #define FORMAT "assay checkpoint 1"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The subcommands. Each gets its arguments with argv[0] = "assay NAME" and returns the exit status. */
+/* The subcommands. Each gets argv[0] = "assay NAME" and returns the exit status. */
 #ifndef ASSAY_COMMAND_H
 #define ASSAY_COMMAND_H
 

@@ -37,7 +37,7 @@ static bool has(const struct assay_golden_set *set, const char *name)
     return false;
 }
 
-/* A place for `elements` numbers under prefix and name; a name that is met again gets "@2", "@3". */
+/* A place for numbers under prefix and name; a name that is met again gets "@2", "@3". */
 static void *place(struct computing *c, const char *prefix, const char *name, int type,
                    struct assay_shape shape)
 {

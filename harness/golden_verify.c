@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Golden files: verifying one. Everything in the file is computed again from id, setting and seed, so
- * that no bit of it is taken on trust, and nothing that it says is given to a computation. */
+/* Golden files: verifying one. Everything in the file is computed again from id, setting and seed,
+ * so that no bit of it is taken on trust, and nothing that it says is given to a computation. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "harness/archive.h"
 #include "harness/configuration.h"
 #include "harness/files.h"
 #include "harness/golden.h"
 #include "harness/lookup.h"
+#include "harness/safetensors.h"
 #include "ref/version.h"
 
 struct verifying {

@@ -6,11 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "harness/archive.h"
 #include "harness/configuration.h"
 #include "harness/files.h"
 #include "harness/golden.h"
 #include "harness/json.h"
+#include "harness/safetensors.h"
 #include "ref/version.h"
 
 /* Both profiles of one golden, and how far apart they are. */
@@ -53,7 +53,7 @@ static double largest_error(const struct assay_golden_tensor *single,
     return error;
 }
 
-/* {"output": {"max": 1e-7, "units": 0.5}, ...}: units of roundoff of the scale; 0 for an exact zero. */
+/* {"output": {"max": 1e-7, "units": 0.5}, ...}: units are of roundoff times the scale. */
 static int print_errors(struct golden *g, FILE *out)
 {
     bool first = true;

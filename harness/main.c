@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The command `assay`: finds the subcommand, and refuses to start where the bits can't be computed. */
+/* The command `assay`: finds the subcommand; refuses to start where the bits can't be computed. */
 #include <argp.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -7,8 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "harness/archive.h"
 #include "harness/files.h"
+#include "harness/safetensors.h"
 
 struct assay_outside {
     struct assay_archive *archive;

@@ -2,8 +2,8 @@
 /* Hashes of states and of data, over canonical bytes. */
 #include <string.h>
 
-#include "harness/archive.h"
 #include "harness/run.h"
+#include "harness/safetensors.h"
 
 enum { PIECE = 4096 };
 

@@ -148,9 +148,7 @@ static void compress(const struct assay_model *from, struct assay_model *to, tap
 
 /* ---- claims ---- */
 
-#define PLAIN \
-    "norm_eps=1e-5 head_width=8 hidden=32 weight_deviation=0.2 " \
-    "embed_deviation=0.5 "
+#define PLAIN "norm_eps=1e-5 head_width=8 hidden=32 weight_deviation=0.2 embed_deviation=0.5 "
 
 struct forms {
     struct assay_model *ln, *rms, *crms;
@@ -159,15 +157,14 @@ struct forms {
 /* One architecture in three forms, each with random weights of its own. */
 static struct forms three_forms(struct claim *c, const char *overrides)
 {
+    static const char *const form[] = {"pre_ln", "pre_rms", "pre_crms"};
+    struct assay_model *m[3];
     char text[400];
-    struct forms f;
-    snprintf(text, sizeof text, PLAIN "%s form=pre_ln", overrides);
-    f.ln = claim_model(c, text);
-    snprintf(text, sizeof text, PLAIN "%s form=pre_rms", overrides);
-    f.rms = claim_model(c, text);
-    snprintf(text, sizeof text, PLAIN "%s form=pre_crms", overrides);
-    f.crms = claim_model(c, text);
-    return f.ln && f.rms && f.crms ? f : (struct forms){0};
+    for (int i = 0; i < 3; i++) {
+        snprintf(text, sizeof text, PLAIN "%s form=%s", overrides, form[i]);
+        m[i] = claim_model(c, text);
+    }
+    return m[0] && m[1] && m[2] ? (struct forms){m[0], m[1], m[2]} : (struct forms){0};
 }
 
 /* The pre-LN model's function in the other two forms. */
@@ -195,16 +192,20 @@ struct passes {
 static bool run_forms(struct claim *c, struct forms f, const struct assay_batch *b,
                       struct passes *p)
 {
-    *p = (struct passes){0};
-    if (f.ln && b)
-        *p = (struct passes){claim_forward(c, f.ln, b), claim_forward(c, f.rms, b),
-                             claim_forward(c, f.crms, b)};
+    if (!f.ln || !b)
+        return false;
+    *p = (struct passes){claim_forward(c, f.ln, b), claim_forward(c, f.rms, b),
+                         claim_forward(c, f.crms, b)};
     return p->ln && p->rms && p->crms;
 }
 
-/* Bounds below are in binary64 and generous: 1e-9 of the scale is 9e6
- * roundoffs, the claim's own figure. */
+/* In binary64 and generous: 1e-9 of the scale is 9e6 roundoffs, the claim's own figure. */
 static const double model_units = 1e-9 * 9007199254740992.0;
+
+static void meet(struct claim *c, tensor a, tensor b, const char *what)
+{
+    claim_close(c, a, b, model_units, 0, what);
+}
 
 static void norms_agree(struct claim *c)
 {
@@ -230,10 +231,8 @@ static void forms_agree(struct claim *c)
         struct passes p;
         if (!run_forms(c, f, claim_batch(c, f.ln, 2, 16, 3), &p))
             return;
-        claim_close(c, p.ln->output, p.rms->output, model_units, 0,
-                    "logits of pre-LN and pre-RMSNorm");
-        claim_close(c, p.ln->output, p.crms->output, model_units, 0,
-                    "logits of pre-LN and pre-CRMSNorm");
+        meet(c, p.ln->output, p.rms->output, "logits of pre-LN and pre-RMSNorm");
+        meet(c, p.ln->output, p.crms->output, "logits of pre-LN and pre-CRMSNorm");
     }
 }
 
@@ -248,10 +247,9 @@ static void streams_agree(struct claim *c)
         tape *t = p.rms->pass.t;
         tensor ln = claim_trace(c, p.ln, at[i]), rms = claim_trace(c, p.rms, at[i]),
                crms = claim_trace(c, p.crms, at[i]);
-        claim_close(c, rms, recentred(p.ln->pass.t, ln), model_units, 0,
-                    "the RMS stream is the recentred LN stream");
-        claim_close(c, crms, slice(t, rms, 2, 0, 15), model_units, 0,
-                    "the CRMS stream is the RMS stream without its last channel");
+        meet(c, rms, recentred(p.ln->pass.t, ln), "the RMS stream is the recentred LN stream");
+        meet(c, crms, slice(t, rms, 2, 0, 15),
+             "the CRMS stream is the RMS stream without its last channel");
         tensor sums = sum_over(t, rms, -1);
         claim_close(c, sums, scale(t, sums, 0), model_units, 1,
                     "every row of the RMS stream sums to 0");
@@ -277,8 +275,8 @@ static void shifts_are_not_seen(struct claim *c)
     const struct assay_batch *b = claim_batch(c, f.ln, 2, 16, 3);
     if (!b)
         return;
-    claim_close(c, shifted_output(c, f.ln, b, 0), shifted_output(c, f.ln, b, 3), model_units, 0,
-                "pre-LN, with the stream moved by 3");
+    meet(c, shifted_output(c, f.ln, b, 0), shifted_output(c, f.ln, b, 3),
+         "pre-LN, with the stream moved by 3");
     claim_differs(c, shifted_output(c, f.rms, b, 0), shifted_output(c, f.rms, b, 3), model_units,
                   "control: pre-RMSNorm, with the stream moved by 3");
 }
@@ -312,9 +310,8 @@ static void training_is_equivalent(struct claim *c)
     struct claim_pass *p = claim_forward(c, ln, b), *q = claim_forward(c, rms, b);
     if (!p || !q)
         return;
-    claim_close(c, p->output, q->output, model_units, 0, "with the same raw weights");
-    claim_close(c, after_one_step(c, ln, b), after_one_step(c, rms, b), model_units, 0,
-                "after one SGD step of each");
+    meet(c, p->output, q->output, "with the same raw weights");
+    meet(c, after_one_step(c, ln, b), after_one_step(c, rms, b), "after one SGD step of each");
 }
 
 static void parameters_removed(struct claim *c)
@@ -326,11 +323,11 @@ static void parameters_removed(struct claim *c)
      * each plus a bias entry where there is one.
      * Readers: 3 x 16 columns and 32 per block, 10 of the head. */
     size_t writers = 17 + 16 + 2 * (16 + 1 + 32 + 1), readers = 2 * (3 * 16 + 32) + 10;
-    claim_true(
-        c, f.ln->elements[ASSAY_PARAMETER] - f.crms->elements[ASSAY_PARAMETER] == writers + readers,
-        "%zu parameters fewer: a column of each writer, a row of each reader", writers + readers);
-    claim_true(c, f.ln->elements[ASSAY_PARAMETER] == f.rms->elements[ASSAY_PARAMETER],
-               "pre-RMSNorm has as many as pre-LN");
+    size_t ln = f.ln->elements[ASSAY_PARAMETER];
+    claim_true(c, ln - f.crms->elements[ASSAY_PARAMETER] == writers + readers,
+               "%zu parameters fewer: a column of each writer, a row of each reader",
+               writers + readers);
+    claim_true(c, ln == f.rms->elements[ASSAY_PARAMETER], "pre-RMSNorm has as many as pre-LN");
 }
 
 static void affine_norms_fold(struct claim *c)
@@ -355,7 +352,7 @@ static void affine_norms_fold(struct claim *c)
     claim_true(c, !tape_error(t), "the fold runs");
     struct claim_pass *p = claim_forward(c, affine, b), *q = claim_forward(c, ln, b);
     if (p && q)
-        claim_close(c, p->output, q->output, model_units, 0, "with gains and biases, and folded");
+        meet(c, p->output, q->output, "with gains and biases, and folded");
 }
 
 /* ---- outside vectors: ZixuanJiang/pre-rmsnorm-transformer ---- */
@@ -371,46 +368,39 @@ static void patches_of(const double *image, double *patch)
             }
 }
 
+/* Both tensors of a linear layer; theirs are rows from .. from + count of a stack's element. */
+/* clang-format off */
+#define LINEAR(ours, theirs, index, from, count) \
+    {ours ".weight", theirs "weight", {index, from, count, true}}, \
+    {ours ".bias", theirs "bias", {index, from, count, false}}
+
 static const struct outside_name vit_block[] = {
-    {"mixer.query.weight", "att_in_linear_weight", {0, 0, 16, true}},
-    {"mixer.key.weight", "att_in_linear_weight", {0, 16, 16, true}},
-    {"mixer.value.weight", "att_in_linear_weight", {0, 32, 16, true}},
-    {"mixer.query.bias", "att_in_linear_bias", {0, 0, 16, false}},
-    {"mixer.key.bias", "att_in_linear_bias", {0, 16, 16, false}},
-    {"mixer.value.bias", "att_in_linear_bias", {0, 32, 16, false}},
-    {"mixer.output.weight", "att_out_linear_weight", {0, 0, 0, true}},
-    {"mixer.output.bias", "att_out_linear_bias", {0, 0, 0, false}},
-    {"ffn.in.weight", "mlp_in_linear_weight", {0, 0, 0, true}},
-    {"ffn.in.bias", "mlp_in_linear_bias", {0, 0, 0, false}},
-    {"ffn.out.weight", "mlp_out_linear_weight", {0, 0, 0, true}},
-    {"ffn.out.bias", "mlp_out_linear_bias", {0, 0, 0, false}},
+    LINEAR("mixer.query", "att_in_linear_", 0, 0, 16),
+    LINEAR("mixer.key", "att_in_linear_", 0, 16, 16),
+    LINEAR("mixer.value", "att_in_linear_", 0, 32, 16),
+    LINEAR("mixer.output", "att_out_linear_", 0, 0, 0),
+    LINEAR("ffn.in", "mlp_in_linear_", 0, 0, 0),
+    LINEAR("ffn.out", "mlp_out_linear_", 0, 0, 0),
     {0}};
 static const struct outside_name vit_rest[] = {
-    {"embed.values.weight", "patch_linear_weight", {-1, 0, 0, true}},
-    {"embed.values.bias", "patch_linear_bias", {-1, 0, 0, false}},
+    LINEAR("embed.values", "patch_linear_", -1, 0, 0),
     {"embed.positions", "pos_embedding", {0, 0, 0, false}},
-    {"embed.cls", "cls_token", {-1, 0, 0, false}},
-    {"head.output.weight", "cls_head_linear_weight", {-1, 0, 0, true}},
-    {"head.output.bias", "cls_head_linear_bias", {-1, 0, 0, false}},
+    {"embed.cls", "cls_token", AS_IT_IS},
+    LINEAR("head.output", "cls_head_linear_", -1, 0, 0),
     {0}};
 static const struct outside_name gpt[] = {
-    {"embed.token", "wte.weight", {-1, 0, 0, false}},
-    {"embed.positions", "wpe.weight", {-1, 0, 0, false}},
-    {"block.0.mixer.query.weight", "transformer.layers.0.1.to_qkv.weight", {-1, 0, 16, true}},
-    {"block.0.mixer.key.weight", "transformer.layers.0.1.to_qkv.weight", {-1, 16, 16, true}},
-    {"block.0.mixer.value.weight", "transformer.layers.0.1.to_qkv.weight", {-1, 32, 16, true}},
-    {"block.0.mixer.query.bias", "transformer.layers.0.1.to_qkv.bias", {-1, 0, 16, false}},
-    {"block.0.mixer.key.bias", "transformer.layers.0.1.to_qkv.bias", {-1, 16, 16, false}},
-    {"block.0.mixer.value.bias", "transformer.layers.0.1.to_qkv.bias", {-1, 32, 16, false}},
-    {"block.0.mixer.output.weight", "transformer.layers.0.1.to_out.weight", {-1, 0, 0, true}},
-    {"block.0.mixer.output.bias", "transformer.layers.0.1.to_out.bias", {-1, 0, 0, false}},
-    {"block.0.ffn.in.weight", "transformer.layers.0.3.net.0.weight", {-1, 0, 0, true}},
-    {"block.0.ffn.in.bias", "transformer.layers.0.3.net.0.bias", {-1, 0, 0, false}},
-    {"block.0.ffn.out.weight", "transformer.layers.0.3.net.2.weight", {-1, 0, 0, true}},
-    {"block.0.ffn.out.bias", "transformer.layers.0.3.net.2.bias", {-1, 0, 0, false}},
-    {"head.output.weight", "final_linear.weight", {-1, 0, 0, true}},
-    {"head.output.bias", "final_linear.bias", {-1, 0, 0, false}},
+    {"embed.token", "wte.weight", AS_IT_IS},
+    {"embed.positions", "wpe.weight", AS_IT_IS},
+    LINEAR("block.0.mixer.query", "transformer.layers.0.1.to_qkv.", -1, 0, 16),
+    LINEAR("block.0.mixer.key", "transformer.layers.0.1.to_qkv.", -1, 16, 16),
+    LINEAR("block.0.mixer.value", "transformer.layers.0.1.to_qkv.", -1, 32, 16),
+    LINEAR("block.0.mixer.output", "transformer.layers.0.1.to_out.", -1, 0, 0),
+    LINEAR("block.0.ffn.in", "transformer.layers.0.3.net.0.", -1, 0, 0),
+    LINEAR("block.0.ffn.out", "transformer.layers.0.3.net.2.", -1, 0, 0),
+    LINEAR("head.output", "final_linear.", -1, 0, 0),
     {0}};
+/* clang-format on */
+
 static void load_vit(struct claim *c, struct assay_model *m)
 {
     outside_load_all(c, m, "block.0.", "vit/param/", vit_block, 0);
@@ -431,18 +421,14 @@ static void meet_converted_weights(struct claim *c, struct forms f)
     static const struct outside_name stored[] = {
         {"block.0.mixer.query.weight", "compressed_att_in_linear_weight", {0, 0, 16, true}},
         {"block.1.mixer.value.weight", "compressed_att_in_linear_weight", {1, 32, 16, true}},
-        {"block.1.mixer.output.weight", "compressed_att_out_linear_weight", {1, 0, 0, true}},
-        {"block.1.mixer.output.bias", "compressed_att_out_linear_bias", {1, 0, 0, false}},
+        LINEAR("block.1.mixer.output", "compressed_att_out_linear_", 1, 0, 0),
         {"block.0.ffn.in.weight", "compressed_mlp_in_linear_weight", {0, 0, 0, true}},
-        {"block.0.ffn.out.weight", "compressed_mlp_out_linear_weight", {0, 0, 0, true}},
-        {"block.0.ffn.out.bias", "compressed_mlp_out_linear_bias", {0, 0, 0, false}},
-        {"embed.values.weight", "compressed_patch_linear_weight", {-1, 0, 0, true}},
-        {"embed.values.bias", "compressed_patch_linear_bias", {-1, 0, 0, false}},
+        LINEAR("block.0.ffn.out", "compressed_mlp_out_linear_", 0, 0, 0),
+        LINEAR("embed.values", "compressed_patch_linear_", -1, 0, 0),
         {"embed.positions", "compressed_pos_embedding", {0, 0, 0, false}},
-        {"embed.cls", "compressed_cls_token", {-1, 0, 0, false}},
-        {"head.output.weight", "compressed_cls_head_linear_weight", {-1, 0, 0, true}},
-        {"embed.values.weight", "zm_patch_linear_weight", {-1, 0, 0, true}},
-        {"embed.values.bias", "zm_patch_linear_bias", {-1, 0, 0, false}},
+        {"embed.cls", "compressed_cls_token", AS_IT_IS},
+        {"head.output.weight", "compressed_cls_head_linear_weight", TRANSPOSED},
+        LINEAR("embed.values", "zm_patch_linear_", -1, 0, 0),
         {"embed.positions", "zm_pos_embedding", {0, 0, 0, false}},
         {0}};
     tape *t = claim_tape(c);
@@ -454,8 +440,23 @@ static void meet_converted_weights(struct claim *c, struct forms f)
     }
 }
 
-/* Their image as the patches that a linear layer embeds; a real batch cannot be drawn from ids, so
- * the models are made for it. */
+static void meets(struct claim *c, struct claim_pass *p, const char *name, const char *name32)
+{
+    outside_meets(c, p->output, name, name32, AS_IT_IS);
+}
+
+/* In binary64 the gradients follow; whether they were computed. */
+static bool pulled_back(struct claim *c, struct claim_pass *p, const char *name)
+{
+    tensor cotangent = outside_tensor(c, p->pass.t, name, AS_IT_IS, p->output->shape);
+    if (!cotangent || c->profile != ASSAY_F64)
+        return false;
+    claim_backward(c, p, 1, &p->output, &cotangent);
+    return true;
+}
+
+/* Their image as the patches that a linear layer embeds; a real batch cannot be drawn from ids,
+ * so the models are made for it. */
 static void meets_the_image_model(struct claim *c)
 {
     struct assay_shape shape;
@@ -474,26 +475,12 @@ static void meets_the_image_model(struct claim *c)
     load_vit(c, f.ln);
     if (!convert(c, f) || !run_forms(c, f, b, &p))
         return;
-    outside_meets(c, p.ln->output, "vit/output/pre_ln_result", "vit/output32/pre_ln_result",
-                  AS_IT_IS);
-    outside_meets(c, p.rms->output, "vit/output/pre_rms_result", "vit/output32/pre_rms_result",
-                  AS_IT_IS);
-    outside_meets(c, p.crms->output, "vit/output/pre_crms_result", "vit/output32/pre_crms_result",
-                  AS_IT_IS);
+    meets(c, p.ln, "vit/output/pre_ln_result", "vit/output32/pre_ln_result");
+    meets(c, p.rms, "vit/output/pre_rms_result", "vit/output32/pre_rms_result");
+    meets(c, p.crms, "vit/output/pre_crms_result", "vit/output32/pre_crms_result");
     meet_converted_weights(c, f);
-    tensor cotangent = outside_tensor(c, p.ln->pass.t, "vit/cotangent/pre_ln_result", AS_IT_IS,
-                                      p.ln->output->shape);
-    if (!cotangent || c->profile != ASSAY_F64)
-        return;
-    claim_backward(c, p.ln, 1, &p.ln->output, &cotangent);
-    meet_vit_gradients(c, p.ln);
-}
-
-static struct assay_batch *gpt_batch(struct claim *c)
-{
-    struct assay_shape shape = {0};
-    const int32_t *ids = outside_ids(c, "gpt/input/ids", &shape);
-    return ids ? claim_batch_of(c, 1, &(struct assay_input){"ids", ASSAY_I32, shape, ids}) : NULL;
+    if (pulled_back(c, p.ln, "vit/cotangent/pre_ln_result"))
+        meet_vit_gradients(c, p.ln);
 }
 
 /* Raw weights as pre-LN and in the training form (the same gradients), and compressed. */
@@ -502,29 +489,27 @@ static void meets_the_language_model(struct claim *c)
 #define GPT "frame=decoder head=language vocab=11 length=16 layers=1 pad_is_zero=0 "
     struct forms f = three_forms(c, GPT);
     struct assay_model *training = claim_model(c, PLAIN GPT "form=pre_rms_training");
-    struct assay_batch *b = gpt_batch(c);
-    struct {
-        struct assay_model *m;
-        const char *name, *name32;
-    } raw[] = {{f.ln, "gpt/output/pre_ln", "gpt/output32/pre_ln"},
-               {training, "gpt/output/pre_rms", "gpt/output32/pre_rms"}};
-    for (int i = 0; b && training && f.ln && i < 2; i++) {
-        outside_load_all(c, raw[i].m, "", "gpt/param/", gpt, -1);
-        struct claim_pass *p = claim_forward(c, raw[i].m, b);
-        tensor cotangent =
-            p ? outside_tensor(c, p->pass.t, "gpt/cotangent/pre_ln", AS_IT_IS, p->output->shape)
-              : TENSOR_NONE;
-        if (!cotangent)
+    struct assay_shape shape = {0};
+    const int32_t *ids = outside_ids(c, "gpt/input/ids", &shape);
+    struct assay_input input = {"ids", ASSAY_I32, shape, ids};
+    struct assay_batch *b = ids ? claim_batch_of(c, 1, &input) : NULL;
+    if (!b || !training || !f.ln)
+        return;
+    struct assay_model *const raw[] = {f.ln, training};
+    static const char *const name[][2] = {{"gpt/output/pre_ln", "gpt/output32/pre_ln"},
+                                          {"gpt/output/pre_rms", "gpt/output32/pre_rms"}};
+    for (int i = 0; i < 2; i++) {
+        outside_load_all(c, raw[i], "", "gpt/param/", gpt, -1);
+        struct claim_pass *p = claim_forward(c, raw[i], b);
+        if (!p)
             return;
-        outside_meets(c, p->output, raw[i].name, raw[i].name32, AS_IT_IS);
-        if (c->profile != ASSAY_F64)
-            continue;
-        claim_backward(c, p, 1, &p->output, &cotangent);
-        outside_meet_gradients(c, p, "", "gpt/grad/", gpt, -1);
+        meets(c, p, name[i][0], name[i][1]);
+        if (pulled_back(c, p, "gpt/cotangent/pre_ln"))
+            outside_meet_gradients(c, p, "", "gpt/grad/", gpt, -1);
     }
-    struct claim_pass *p = b && convert(c, f) ? claim_forward(c, f.crms, b) : NULL;
+    struct claim_pass *p = convert(c, f) ? claim_forward(c, f.crms, b) : NULL;
     if (p)
-        outside_meets(c, p->output, "gpt/output/pre_crms", "gpt/output32/pre_crms", AS_IT_IS);
+        meets(c, p, "gpt/output/pre_crms", "gpt/output32/pre_crms");
 }
 
 /* ---- descriptor ---- */
@@ -547,10 +532,11 @@ static const char *legal(const struct assay_config *c)
 
 static const char *const form_names[] = {"pre_ln", "pre_rms_training", "pre_rms", "pre_crms", NULL};
 
+/* clang-format off */
 const struct assay_variant assay_variant_crmsnorm = {
     .id = "crmsnorm",
-    .title =
-        "Pre-RMSNorm and Pre-CRMSNorm Transformers: Equivalent and Efficient Pre-LN Transformers",
+    .title = "Pre-RMSNorm and Pre-CRMSNorm Transformers: "
+             "Equivalent and Efficient Pre-LN Transformers",
     .authors = "Jiang et al. 2023",
     .idea = "A pre-LN transformer never reads the mean of its stream: recentre every writer and "
             "LayerNorm is RMSNorm; then one channel of d is redundant.",
@@ -562,54 +548,50 @@ const struct assay_variant assay_variant_crmsnorm = {
     .family = "norm",
     .replaces = "norm",
     .slot = {.norm = norm, .linear = zero_mean_linear, .embed = embed},
-    .hypers = (const struct variant_hyper[]){{"form", "which of the equivalent models", PRE_CRMS,
-                                              PRE_CRMS, is_choice, "one of the forms", form_names},
-                                             {0}},
-    .settings =
-        (const struct variant_setting[]){
-            {"default", "preset=pre_ln form=pre_crms"},
-            {"pre_rms", "preset=pre_ln form=pre_rms"},
-            {"pre_rms_training", "preset=pre_ln form=pre_rms_training"},
-            {"pre_ln", "preset=pre_ln form=pre_ln"},
-            {"causal", "preset=pre_ln form=pre_crms frame=decoder head=language pad_is_zero=0"},
-            {0}},
-    .forms = (const struct variant_form[]){{"parallel", "", false, FORM_BITS, 0, NULL},
-                                           {"decode", "", true, FORM_BITS, 0,
-                                            "norms act on single tokens"},
-                                           {0}},
-    .properties =
-        (const struct variant_property[]){
-            {PROPERTY_CAUSAL, HOLDS_BITS, 0, "frame=decoder head=language pad_is_zero=0",
-             "as the reference's: norms act on single tokens"},
-            {PROPERTY_CAUSAL, HOLDS_NO, 0, "frame=encoder", "bidirectional"},
-            {PROPERTY_SAMPLE_INDEPENDENT, HOLDS_BITS, 0, NULL, "norms act on single tokens"},
-            {PROPERTY_PERMUTATION_EQUIVARIANT, HOLDS_ROUNDING, 0, "position=none frame=encoder",
-             "attention's sums change their order"},
-            {PROPERTY_DIFFERENTIABLE, HOLDS_ROUNDING, 0, NULL, NULL},
-            {0}},
-    .claims =
-        (const struct variant_claim[]){
-            {CLAIM_IDENTITY, "LN of x is RMS of the recentred x; CRMS of d - 1 entries is RMS of d",
-             norms_agree, 0},
-            {CLAIM_IDENTITY, "pre-LN, pre-RMSNorm and pre-CRMSNorm are one function", forms_agree,
-             0},
-            {CLAIM_IDENTITY, "their streams differ by the mean and the last channel", streams_agree,
-             0},
-            {CLAIM_NEGATIVE, "a shift of the stream is not seen by pre-LN, but by pre-RMSNorm",
-             shifts_are_not_seen, 0},
-            {CLAIM_IDENTITY,
-             "training is equivalent: same function after a step on the raw weights",
-             training_is_equivalent, 0},
-            {CLAIM_COUNT, "parameters removed by compression", parameters_removed, 0},
-            {CLAIM_IDENTITY, "gains and biases of a trained norm fold into its readers",
-             affine_norms_fold, 0},
-            {CLAIM_OUTSIDE, "the authors' ViT in three forms, with the converted weights",
-             meets_the_image_model, 0},
-            {CLAIM_OUTSIDE, "the authors' GPT in three forms", meets_the_language_model, 0},
-            {0}},
+    .hypers = (const struct variant_hyper[]){
+        {"form", "which of the equivalent models", PRE_CRMS, PRE_CRMS, is_choice,
+         "one of the forms", form_names},
+        {0}},
+    .settings = (const struct variant_setting[]){
+        {"default", "preset=pre_ln form=pre_crms"},
+        {"pre_rms", "preset=pre_ln form=pre_rms"},
+        {"pre_rms_training", "preset=pre_ln form=pre_rms_training"},
+        {"pre_ln", "preset=pre_ln form=pre_ln"},
+        {"causal", "preset=pre_ln form=pre_crms frame=decoder head=language pad_is_zero=0"},
+        {0}},
+    .forms = (const struct variant_form[]){
+        {"parallel", "", false, FORM_BITS, 0, NULL},
+        {"decode", "", true, FORM_BITS, 0, "norms act on single tokens"},
+        {0}},
+    .properties = (const struct variant_property[]){
+        {PROPERTY_CAUSAL, HOLDS_BITS, 0, "frame=decoder head=language pad_is_zero=0",
+         "as the reference's: norms act on single tokens"},
+        {PROPERTY_CAUSAL, HOLDS_NO, 0, "frame=encoder", "bidirectional"},
+        {PROPERTY_SAMPLE_INDEPENDENT, HOLDS_BITS, 0, NULL, "norms act on single tokens"},
+        {PROPERTY_PERMUTATION_EQUIVARIANT, HOLDS_ROUNDING, 0, "position=none frame=encoder",
+         "attention's sums change their order"},
+        {PROPERTY_DIFFERENTIABLE, HOLDS_ROUNDING, 0, NULL, NULL},
+        {0}},
+    .claims = (const struct variant_claim[]){
+        {CLAIM_IDENTITY, "LN of x is RMS of the recentred x; CRMS of d - 1 entries is RMS of d",
+         norms_agree, 0},
+        {CLAIM_IDENTITY, "pre-LN, pre-RMSNorm and pre-CRMSNorm are one function", forms_agree, 0},
+        {CLAIM_IDENTITY, "their streams differ by the mean and the last channel", streams_agree, 0},
+        {CLAIM_NEGATIVE, "a shift of the stream is not seen by pre-LN, but by pre-RMSNorm",
+         shifts_are_not_seen, 0},
+        {CLAIM_IDENTITY, "training is equivalent: same function after a step on the raw weights",
+         training_is_equivalent, 0},
+        {CLAIM_COUNT, "parameters removed by compression", parameters_removed, 0},
+        {CLAIM_IDENTITY, "gains and biases of a trained norm fold into its readers",
+         affine_norms_fold, 0},
+        {CLAIM_OUTSIDE, "the authors' ViT in three forms, with the converted weights",
+         meets_the_image_model, 0},
+        {CLAIM_OUTSIDE, "the authors' GPT in three forms", meets_the_language_model, 0},
+        {0}},
     .untested = "1 to 10 % less time end to end: wall time is reported by the benchmarks, never "
-                "tested. Reductions per norm (LN 2, RMS 1, "
-                "CRMS 2 of d - 1) can be read in the formulas.",
+                "tested. Reductions per norm (LN 2, RMS 1, CRMS 2 of d - 1) can be read in the "
+                "formulas.",
     .resolve = resolve,
     .legal = legal,
 };
+/* clang-format on */

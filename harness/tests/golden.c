@@ -6,11 +6,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "harness/archive.h"
 #include "harness/configuration.h"
 #include "harness/files.h"
 #include "harness/golden.h"
 #include "harness/lookup.h"
+#include "harness/safetensors.h"
 #include "harness/tests/tap.h"
 #include "ref/rng.h"
 

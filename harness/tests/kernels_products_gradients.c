@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Attention and scans: the definition's gradients are those of its forward, by central differences in
- * binary64. */
+/* Attention and scans: the definition's gradients are those of its forward, by central differences
+ * in binary64. */
 #include "harness/tests/kernels_trial.h"
 
 /* A function of inputs [count] with its gradient, for differences. */

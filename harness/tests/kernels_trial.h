@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Random problems for products, attention and scans: numbers that tie, vanish and underflow, in blocks
- * with guards behind them. */
+/* Random problems for products, attention and scans: numbers that tie, vanish and underflow,
+ * in blocks with guards behind them. */
 #ifndef ASSAY_KERNELS_TRIAL_H
 #define ASSAY_KERNELS_TRIAL_H
 
@@ -47,8 +47,8 @@ static void put(const struct assay_kernels *table, void *x, size_t i, double val
         ((double *)x)[i] = value;
 }
 
-/* n numbers of magnitude below 2. One in eight is a zero of either sign, one in sixteen the smallest
- * subnormal, of which products underflow, and many are equal, so that maxima tie. */
+/* n numbers of magnitude below 2. One in eight is a zero of either sign, one in sixteen the
+ * smallest subnormal, of which products underflow, and many are equal, so that maxima tie. */
 static void *numbers(struct trial *t, size_t n)
 {
     void *x = room(t, n * t->table->element);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Training: workers, tables and interruptions don't show in the bits, draws don't depend on the cut,
- * and after the first step nothing is allocated. */
+/* Training: workers, tables and interruptions don't show in the bits, draws don't depend on the
+ * cut, and after the first step nothing is allocated. */
 #include "harness/tests/train_kit.h"
 
 #include <math.h>

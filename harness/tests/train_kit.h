@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the tests of training share: a task that can be learnt, a small model, a phase, and what a run
- * leaves behind. */
+/* What the tests of training share: a task that can be learnt, a small model, a phase,
+ * and what a run leaves behind. */
 #ifndef ASSAY_TRAIN_KIT_H
 #define ASSAY_TRAIN_KIT_H
 
