@@ -94,7 +94,8 @@ static void print_forms(const struct assay_variant *v)
         else if (f->equals == FORM_BITS)
             printf("equal to the bit");
         else
-            printf("equal within %g units of roundoff", f->bound);
+            f->bound > 0 ? printf("equal within %g units of roundoff", f->bound)
+                         : printf("equal to the frame's own rounding");
         printf("%s%s\n", f->reason ? ": " : "", f->reason ? f->reason : "");
     }
 }
