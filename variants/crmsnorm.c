@@ -87,14 +87,12 @@ static tensor embed(layer *l)
 /* "block.3.mixer.query.weight" -> "block.3.norm1.gain", and so on. */
 static void norm_before(const char *reader, const char *part, char name[ASSAY_NAME_MAX])
 {
-    static const char block[] = "block.";
-    if (strncmp(reader, block, strlen(block)) != 0) {
+    const char *mixer = strstr(reader, ".mixer."), *stem = mixer ? mixer : strstr(reader, ".ffn.");
+    if (stem)
+        snprintf(name, ASSAY_NAME_MAX, "%.*s.norm%d.%s", (int)(stem - reader), reader,
+                 mixer ? 1 : 2, part);
+    else
         snprintf(name, ASSAY_NAME_MAX, "final.%s", part);
-        return;
-    }
-    int stem = (int)(strlen(block) + strcspn(reader + strlen(block), "."));
-    snprintf(name, ASSAY_NAME_MAX, "%.*s.%s.%s", stem, reader,
-             strstr(reader, ".mixer.") ? "norm1" : "norm2", part);
 }
 
 /* Step 0: a reader takes over its norm's gain and bias: W <- diag(gain) W, b <- bias W + b.
@@ -323,10 +321,9 @@ static void parameters_removed(struct claim *c)
      * each plus a bias entry where there is one.
      * Readers: 3 x 16 columns and 32 per block, 10 of the head. */
     size_t writers = 17 + 16 + 2 * (16 + 1 + 32 + 1), readers = 2 * (3 * 16 + 32) + 10;
-    size_t ln = f.ln->elements[ASSAY_PARAMETER];
-    claim_true(c, ln - f.crms->elements[ASSAY_PARAMETER] == writers + readers,
-               "%zu parameters fewer: a column of each writer, a row of each reader",
-               writers + readers);
+    size_t ln = f.ln->elements[ASSAY_PARAMETER], fewer = writers + readers;
+    claim_true(c, ln - f.crms->elements[ASSAY_PARAMETER] == fewer,
+               "%zu parameters fewer: a column of each writer, a row of each reader", fewer);
     claim_true(c, ln == f.rms->elements[ASSAY_PARAMETER], "pre-RMSNorm has as many as pre-LN");
 }
 
@@ -373,6 +370,7 @@ static void patches_of(const double *image, double *patch)
 #define LINEAR(ours, theirs, index, from, count) \
     {ours ".weight", theirs "weight", {index, from, count, true}}, \
     {ours ".bias", theirs "bias", {index, from, count, false}}
+/* clang-format on */
 
 static const struct outside_name vit_block[] = {
     LINEAR("mixer.query", "att_in_linear_", 0, 0, 16),
@@ -381,13 +379,15 @@ static const struct outside_name vit_block[] = {
     LINEAR("mixer.output", "att_out_linear_", 0, 0, 0),
     LINEAR("ffn.in", "mlp_in_linear_", 0, 0, 0),
     LINEAR("ffn.out", "mlp_out_linear_", 0, 0, 0),
-    {0}};
+    {0},
+};
 static const struct outside_name vit_rest[] = {
     LINEAR("embed.values", "patch_linear_", -1, 0, 0),
     {"embed.positions", "pos_embedding", {0, 0, 0, false}},
     {"embed.cls", "cls_token", AS_IT_IS},
     LINEAR("head.output", "cls_head_linear_", -1, 0, 0),
-    {0}};
+    {0},
+};
 static const struct outside_name gpt[] = {
     {"embed.token", "wte.weight", AS_IT_IS},
     {"embed.positions", "wpe.weight", AS_IT_IS},
@@ -398,22 +398,8 @@ static const struct outside_name gpt[] = {
     LINEAR("block.0.ffn.in", "transformer.layers.0.3.net.0.", -1, 0, 0),
     LINEAR("block.0.ffn.out", "transformer.layers.0.3.net.2.", -1, 0, 0),
     LINEAR("head.output", "final_linear.", -1, 0, 0),
-    {0}};
-/* clang-format on */
-
-static void load_vit(struct claim *c, struct assay_model *m)
-{
-    outside_load_all(c, m, "block.0.", "vit/param/", vit_block, 0);
-    outside_load_all(c, m, "block.1.", "vit/param/", vit_block, 1);
-    outside_load_all(c, m, "", "vit/param/", vit_rest, -1);
-}
-
-static void meet_vit_gradients(struct claim *c, struct claim_pass *p)
-{
-    outside_meet_gradients(c, p, "block.0.", "vit/grad/", vit_block, 0);
-    outside_meet_gradients(c, p, "block.1.", "vit/grad/", vit_block, 1);
-    outside_meet_gradients(c, p, "", "vit/grad/", vit_rest, -1);
-}
+    {0},
+};
 
 /* What their conversion makes of weights, where it is stored. */
 static void meet_converted_weights(struct claim *c, struct forms f)
@@ -430,7 +416,8 @@ static void meet_converted_weights(struct claim *c, struct forms f)
         {"head.output.weight", "compressed_cls_head_linear_weight", TRANSPOSED},
         LINEAR("embed.values", "zm_patch_linear_", -1, 0, 0),
         {"embed.positions", "zm_pos_embedding", {0, 0, 0, false}},
-        {0}};
+        {0},
+    };
     tape *t = claim_tape(c);
     for (size_t i = 0; t && stored[i].ours; i++) {
         char name[96];
@@ -472,15 +459,20 @@ static void meets_the_image_model(struct claim *c)
     struct passes p;
     if (!f.ln || !b)
         return;
-    load_vit(c, f.ln);
+    outside_load_all(c, f.ln, "block.0.", "vit/param/", vit_block, 0);
+    outside_load_all(c, f.ln, "block.1.", "vit/param/", vit_block, 1);
+    outside_load_all(c, f.ln, "", "vit/param/", vit_rest, -1);
     if (!convert(c, f) || !run_forms(c, f, b, &p))
         return;
     meets(c, p.ln, "vit/output/pre_ln_result", "vit/output32/pre_ln_result");
     meets(c, p.rms, "vit/output/pre_rms_result", "vit/output32/pre_rms_result");
     meets(c, p.crms, "vit/output/pre_crms_result", "vit/output32/pre_crms_result");
     meet_converted_weights(c, f);
-    if (pulled_back(c, p.ln, "vit/cotangent/pre_ln_result"))
-        meet_vit_gradients(c, p.ln);
+    if (!pulled_back(c, p.ln, "vit/cotangent/pre_ln_result"))
+        return;
+    outside_meet_gradients(c, p.ln, "block.0.", "vit/grad/", vit_block, 0);
+    outside_meet_gradients(c, p.ln, "block.1.", "vit/grad/", vit_block, 1);
+    outside_meet_gradients(c, p.ln, "", "vit/grad/", vit_rest, -1);
 }
 
 /* Raw weights as pre-LN and in the training form (the same gradients), and compressed. */
@@ -544,9 +536,7 @@ const struct assay_variant assay_variant_crmsnorm = {
                  "readers W[:d-1] - W[d-1]",
     .source = {"arXiv:2305.14858", "ZixuanJiang/pre-rmsnorm-transformer", "the official code",
                CONFIDENCE_HIGH},
-    .kind = KIND_VARIANT,
-    .family = "norm",
-    .replaces = "norm",
+    .kind = KIND_VARIANT, .family = "norm", .replaces = "norm",
     .slot = {.norm = norm, .linear = zero_mean_linear, .embed = embed},
     .hypers = (const struct variant_hyper[]){
         {"form", "which of the equivalent models", PRE_CRMS, PRE_CRMS, is_choice,
@@ -591,7 +581,6 @@ const struct assay_variant assay_variant_crmsnorm = {
     .untested = "1 to 10 % less time end to end: wall time is reported by the benchmarks, never "
                 "tested. Reductions per norm (LN 2, RMS 1, CRMS 2 of d - 1) can be read in the "
                 "formulas.",
-    .resolve = resolve,
-    .legal = legal,
+    .resolve = resolve, .legal = legal,
 };
 /* clang-format on */

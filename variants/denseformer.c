@@ -96,11 +96,10 @@ static void extra_parameters(struct claim *c)
         snprintf(text, sizeof text, "layers=%zu dilation=%zu period=%zu", layers, dilation, period);
         struct assay_model *m = claim_model(c, text), *plain = claim_model_of(c, NULL, "layers=4");
         struct assay_model *same = layers == 4 ? plain : claim_model_of(c, NULL, "layers=5");
-        claim_true(c,
-                   m && same
-                       && m->elements[ASSAY_PARAMETER] - same->elements[ASSAY_PARAMETER]
-                              == weights_of(layers, dilation, period),
-                   "%s: %zu more parameters", text, weights_of(layers, dilation, period));
+        size_t more = weights_of(layers, dilation, period);
+        bool holds =
+            m && same && m->elements[ASSAY_PARAMETER] - same->elements[ASSAY_PARAMETER] == more;
+        claim_true(c, holds, "%s: %zu more parameters", text, more);
     }
     claim_true(c, weights_of(48, 1, 1) == 1224 && weights_of(100, 1, 1) == 5150,
                "L (L + 3) / 2: 1224 for 48 blocks, 5150 for 100");
@@ -302,8 +301,8 @@ static void meets_the_experiments_model(struct claim *c)
             snprintf(name, sizeof name, "model_k%d/param/weights.%d.weight", k, i);
             outside_load(c, m, text, name, AS_IT_IS);
         }
-        struct claim_pass *p = claim_forward(
-            c, m, claim_batch_of(c, 1, &(struct assay_input){"ids", ASSAY_I32, shape, ids}));
+        struct assay_input input = {"ids", ASSAY_I32, shape, ids};
+        struct claim_pass *p = claim_forward(c, m, claim_batch_of(c, 1, &input));
         if (!p)
             return;
         tensor y[2] = {p->output, claim_trace(c, p, "average.3")}, cotangent[2];
@@ -337,6 +336,7 @@ static double weights(const struct assay_config *c)
     return (double)weights_of(c->layers, (size_t)c->hyper[0], (size_t)c->hyper[1]);
 }
 
+/* clang-format off */
 const struct assay_variant assay_variant_denseformer = {
     .id = "denseformer",
     .title = "DenseFormer: Enhancing Information Flow in Transformers via Depth Weighted Averaging",
@@ -346,53 +346,46 @@ const struct assay_variant assay_variant_denseformer = {
     .equations = "X_i = B_i(Y_(i-1));  Y_i = sum over j = i, i - k, ... of a_(i,j) X_j  where p "
                  "divides i, else X_i",
     .source = {"arXiv:2402.02622", "epfml/DenseFormer", "the official package", CONFIDENCE_HIGH},
-    .kind = KIND_VARIANT,
-    .family = "residual",
-    .replaces = "stack",
+    .kind = KIND_VARIANT, .family = "residual", .replaces = "stack",
     .slot = {.stack = dense_stack},
-    .hypers = (const struct variant_hyper[]){{"dilation", "k: distance of the blocks in a sum", 4,
-                                              1, at_least_one, "at least 1", NULL},
-                                             {"period", "p: blocks from sum to sum", 5, 1,
-                                              at_least_one, "at least 1", NULL},
-                                             {0}},
-    .settings =
-        (const struct variant_setting[]){
-            {"default", "preset=pre_ln layers=4"},
-            {"dilated", "preset=pre_ln layers=4 dilation=2 period=2"},
-            {"causal", "preset=pre_ln layers=3 frame=decoder head=language pad_is_zero=0"},
-            {0}},
-    .forms = (const struct variant_form[]){{"parallel", "", false, FORM_BITS, 0, NULL},
-                                           {"decode", "", true, FORM_BITS, 0,
-                                            "each position mixes only its own history over depth"},
-                                           {0}},
-    .properties =
-        (const struct variant_property[]){
-            {PROPERTY_CAUSAL, HOLDS_BITS, 0, "frame=decoder head=language pad_is_zero=0",
-             "as the reference's: sums run over depth"},
-            {PROPERTY_CAUSAL, HOLDS_NO, 0, "frame=encoder", "bidirectional"},
-            {PROPERTY_SAMPLE_INDEPENDENT, HOLDS_BITS, 0, NULL, "sums run over depth"},
-            {PROPERTY_PERMUTATION_EQUIVARIANT, HOLDS_ROUNDING, 0, "position=none frame=encoder",
-             "attention's sums change their order"},
-            {PROPERTY_DIFFERENTIABLE, HOLDS_ROUNDING, 0, NULL, NULL},
-            {0}},
-    .claims =
-        (const struct variant_claim[]){
-            {CLAIM_TWO_VARIANT, "at initialisation it is the reference", starts_as_the_reference,
-             0},
-            {CLAIM_COUNT, "L (L + 3) / 2 more parameters, fewer with dilation and period",
-             extra_parameters, 0},
-            {CLAIM_COUNT, "n d L (L + 3) / 2 more multiply-adds", extra_operations, 0},
-            {CLAIM_IDENTITY, "the sums run over raw block outputs", sums_raw_block_outputs, 0},
-            {CLAIM_IDENTITY, "the average is linear in its weights", linear_in_the_weights, 0},
-            {CLAIM_IDENTITY, "the gradient of a weight is an inner product",
-             gradient_of_the_weights, 0},
-            {CLAIM_TWO_VARIANT, "with dilation L + 1 each sum keeps its own term",
-             wide_dilation_keeps_one_term, 0},
-            {CLAIM_OUTSIDE, "the authors' package, six settings", meets_the_package, 0},
-            {CLAIM_OUTSIDE, "the authors' language model, k = 1 and 2", meets_the_experiments_model,
-             0},
-            {0}},
+    .hypers = (const struct variant_hyper[]){
+        {"dilation", "k: distance of the blocks in a sum", 4, 1, at_least_one, "at least 1", NULL},
+        {"period", "p: blocks from sum to sum", 5, 1, at_least_one, "at least 1", NULL},
+        {0}},
+    .settings = (const struct variant_setting[]){
+        {"default", "preset=pre_ln layers=4"},
+        {"dilated", "preset=pre_ln layers=4 dilation=2 period=2"},
+        {"causal", "preset=pre_ln layers=3 frame=decoder head=language pad_is_zero=0"},
+        {0}},
+    .forms = (const struct variant_form[]){
+        {"parallel", "", false, FORM_BITS, 0, NULL},
+        {"decode", "", true, FORM_BITS, 0, "each position mixes only its own history over depth"},
+        {0}},
+    .properties = (const struct variant_property[]){
+        {PROPERTY_CAUSAL, HOLDS_BITS, 0, "frame=decoder head=language pad_is_zero=0",
+         "as the reference's: sums run over depth"},
+        {PROPERTY_CAUSAL, HOLDS_NO, 0, "frame=encoder", "bidirectional"},
+        {PROPERTY_SAMPLE_INDEPENDENT, HOLDS_BITS, 0, NULL, "sums run over depth"},
+        {PROPERTY_PERMUTATION_EQUIVARIANT, HOLDS_ROUNDING, 0, "position=none frame=encoder",
+         "attention's sums change their order"},
+        {PROPERTY_DIFFERENTIABLE, HOLDS_ROUNDING, 0, NULL, NULL},
+        {0}},
+    .claims = (const struct variant_claim[]){
+        {CLAIM_TWO_VARIANT, "at initialisation it is the reference", starts_as_the_reference, 0},
+        {CLAIM_COUNT, "L (L + 3) / 2 more parameters, fewer with dilation and period",
+         extra_parameters, 0},
+        {CLAIM_COUNT, "n d L (L + 3) / 2 more multiply-adds", extra_operations, 0},
+        {CLAIM_IDENTITY, "the sums run over raw block outputs", sums_raw_block_outputs, 0},
+        {CLAIM_IDENTITY, "the average is linear in its weights", linear_in_the_weights, 0},
+        {CLAIM_IDENTITY, "the gradient of a weight is an inner product",
+         gradient_of_the_weights, 0},
+        {CLAIM_TWO_VARIANT, "with dilation L + 1 each sum keeps its own term",
+         wide_dilation_keeps_one_term, 0},
+        {CLAIM_OUTSIDE, "the authors' package, six settings", meets_the_package, 0},
+        {CLAIM_OUTSIDE, "the authors' language model, k = 1 and 2", meets_the_experiments_model, 0},
+        {0}},
     .untested = "Perplexity of 48 blocks equal to that of 72 plain ones needs OpenWebText2 and the "
                 "full-size runs.",
     .extra_parameters = weights,
 };
+/* clang-format on */

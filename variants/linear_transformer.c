@@ -103,16 +103,12 @@ static tensor linear_attention(layer *l, tensor x, tensor memory)
 {
     tape *t = l->t;
     const struct assay_config *c = config_of(l);
-    tensor source = memory ? memory : x;
-    tensor q = elu_plus_one(
-        t, split_heads(l, apply_linear(l, "query", x, c->heads * c->head_width, c->attention_bias),
-                       c->heads));
-    tensor k = elu_plus_one(
-        t,
-        split_heads(l, apply_linear(l, "key", source, c->heads * c->head_width, c->attention_bias),
-                    c->heads));
-    tensor v = split_heads(
-        l, apply_linear(l, "value", source, c->heads * c->head_width, c->attention_bias), c->heads);
+    size_t heads = c->heads, width = c->head_width, all = heads * width;
+    bool bias = c->attention_bias;
+    tensor from = memory ? memory : x;
+    tensor q = elu_plus_one(t, split_heads(l, apply_linear(l, "query", x, all, bias), heads));
+    tensor k = elu_plus_one(t, split_heads(l, apply_linear(l, "key", from, all, bias), heads));
+    tensor v = split_heads(l, apply_linear(l, "value", from, all, bias), heads);
     q = transpose(t, q, 1, 2);
     k = transpose(t, without_padding(l, k), 1, 2);
     v = with_ones(t, transpose(t, v, 1, 2));
@@ -125,10 +121,8 @@ static tensor linear_attention(layer *l, tensor x, tensor memory)
     } else if (hyper_is(l, "evaluation", "chunked")) {
         sums = chunked_sums(t, q, k, v, hyper_n(l, "chunk"));
     } else {
-        tensor start = q ? carried(l, "state",
-                                   SHAPE(dim_of(q, 0) * c->heads, c->head_width, c->head_width + 1))
-                         : TENSOR_NONE,
-               end;
+        struct assay_shape shape = SHAPE(q ? dim_of(q, 0) * heads : 0, width, width + 1);
+        tensor end, start = q ? carried(l, "state", shape) : TENSOR_NONE;
         sums = recurrent_sums(t, q, k, v, start, &end);
         carry(l, "state", sums ? end : TENSOR_NONE);
     }
@@ -171,13 +165,12 @@ static void equals_the_quadratic_form(struct claim *c)
     claim_close(c, brute, factored, reorder_units, scale,
                 "bidirectional: factored and brute force");
     brute = normalised(f.t, quadratic_sums(f.t, f.query, f.key, f.value, true), 1e-6);
-    tensor end;
-    claim_close(
-        c, brute,
-        normalised(f.t, recurrent_sums(f.t, f.query, f.key, f.value, TENSOR_NONE, &end), 1e-6),
-        reorder_units, scale, "causal: recurrent and brute force");
-    claim_close(c, brute, normalised(f.t, chunked_sums(f.t, f.query, f.key, f.value, 5), 1e-6),
-                reorder_units, scale, "causal: chunks of 5 and brute force");
+    tensor end, sums = recurrent_sums(f.t, f.query, f.key, f.value, TENSOR_NONE, &end);
+    claim_close(c, brute, normalised(f.t, sums, 1e-6), reorder_units, scale,
+                "causal: recurrent and brute force");
+    sums = chunked_sums(f.t, f.query, f.key, f.value, 5);
+    claim_close(c, brute, normalised(f.t, sums, 1e-6), reorder_units, scale,
+                "causal: chunks of 5 and brute force");
 }
 
 static void state_does_not_grow(struct claim *c)
@@ -269,22 +262,26 @@ static void rank_is_the_head_width(struct claim *c)
 }
 
 /* idiap/fast-transformers: Linear layers with biases. */
-static const struct outside_name port[] = {{"query.weight", "query_projection.weight", TRANSPOSED},
-                                           {"key.weight", "key_projection.weight", TRANSPOSED},
-                                           {"value.weight", "value_projection.weight", TRANSPOSED},
-                                           {"output.weight", "out_projection.weight", TRANSPOSED},
-                                           {"query.bias", "query_projection.bias", AS_IT_IS},
-                                           {"key.bias", "key_projection.bias", AS_IT_IS},
-                                           {"value.bias", "value_projection.bias", AS_IT_IS},
-                                           {"output.bias", "out_projection.bias", AS_IT_IS},
-                                           {0}};
+static const struct outside_name port[] = {
+    {"query.weight", "query_projection.weight", TRANSPOSED},
+    {"key.weight", "key_projection.weight", TRANSPOSED},
+    {"value.weight", "value_projection.weight", TRANSPOSED},
+    {"output.weight", "out_projection.weight", TRANSPOSED},
+    {"query.bias", "query_projection.bias", AS_IT_IS},
+    {"key.bias", "key_projection.bias", AS_IT_IS},
+    {"value.bias", "value_projection.bias", AS_IT_IS},
+    {"output.bias", "out_projection.bias", AS_IT_IS},
+    {0},
+};
 
 /* google-research/long-range-arena: kernels [in, h, w], no biases. */
-static const struct outside_name lra[] = {{"query.weight", "query/kernel", AS_IT_IS},
-                                          {"key.weight", "key/kernel", AS_IT_IS},
-                                          {"value.weight", "value/kernel", AS_IT_IS},
-                                          {"output.weight", "out/kernel", AS_IT_IS},
-                                          {0}};
+static const struct outside_name lra[] = {
+    {"query.weight", "query/kernel", AS_IT_IS},
+    {"key.weight", "key/kernel", AS_IT_IS},
+    {"value.weight", "value/kernel", AS_IT_IS},
+    {"output.weight", "out/kernel", AS_IT_IS},
+    {0},
+};
 
 /* One layer on a bare x: [2, n, d] of the section `prefix`. */
 static void meet_layer(struct claim *c, struct assay_model *m, const char *prefix,
@@ -388,10 +385,8 @@ static void meets_the_benchmarks_encoder(struct claim *c)
     outside_load_all(c, m, "", "lra/encoder/param/", map, -1);
     struct assay_shape shape = {0};
     const int32_t *ids = outside_ids(c, "lra/encoder/input/ids", &shape);
-    struct claim_pass *p =
-        ids ? claim_forward(
-            c, m, claim_batch_of(c, 1, &(struct assay_input){"ids", ASSAY_I32, shape, ids}))
-            : NULL;
+    struct assay_input input = {"ids", ASSAY_I32, shape, ids};
+    struct claim_pass *p = ids ? claim_forward(c, m, claim_batch_of(c, 1, &input)) : NULL;
     if (!p)
         return;
     outside_meets(c, p->output, "lra/encoder/output/y", "lra/encoder/output32/y", AS_IT_IS);
@@ -423,10 +418,10 @@ static const char *legal(const struct assay_config *c)
     return c->key_heads == c->heads ? NULL : "key_heads: expected as many as heads";
 }
 
-static const char *const forms[] = {"paper", "lra", NULL}, *const evaluations[] = {
-                                                               "linear", "chunked", "quadratic",
-                                                               NULL};
+static const char *const forms[] = {"paper", "lra", NULL};
+static const char *const evaluations[] = {"linear", "chunked", "quadratic", NULL};
 
+/* clang-format off */
 const struct assay_variant assay_variant_linear_transformer = {
     .id = "linear_transformer",
     .title = "Transformers are RNNs: Fast Autoregressive Transformers with Linear Attention",
@@ -437,69 +432,63 @@ const struct assay_variant assay_variant_linear_transformer = {
                  "phi(k_j) + eps)",
     .source = {"arXiv:2006.16236", "idiap/fast-transformers",
                "the official code; form=lra by google-research/long-range-arena", CONFIDENCE_HIGH},
-    .kind = KIND_VARIANT,
-    .family = "linear-attention",
-    .replaces = "mixer",
+    .kind = KIND_VARIANT, .family = "linear-attention", .replaces = "mixer",
     .slot = {.mixer = linear_attention},
-    .hypers =
-        (const struct variant_hyper[]){
-            {"eps", "added to the denominator", 1e-6, 1e-6, positive, "a positive number", NULL},
-            {"form", "paper: masks, causality; lra: the benchmark's, which ignores both", 0, 0,
-             is_choice, "paper or lra", forms},
-            {"evaluation", "order of evaluation of the sums", 0, 0, is_choice,
-             "linear, chunked or quadratic", evaluations},
-            {"chunk", "tokens per chunk of evaluation=chunked", 64, 5, at_least_one, "at least 1",
-             NULL},
-            {0}},
-    .settings =
-        (const struct variant_setting[]){
-            {"default", "preset=pre_ln"},
-            {"causal", "preset=pre_ln frame=decoder head=language pad_is_zero=0"},
-            {"lra", "preset=pre_ln form=lra"},
-            {0}},
-    .forms =
-        (const struct variant_form[]){
-            {"recurrent", "evaluation=linear", false, FORM_BITS, 0, NULL},
-            {"decode", "evaluation=linear", true, FORM_BITS, 0, "the scan, one step at a time"},
-            {"chunked", "evaluation=chunked", false, FORM_ROUNDING, 0,
-             "the same sums in another order"},
-            {"quadratic", "evaluation=quadratic", false, FORM_ROUNDING, 0,
-             "the same sums in another order"},
-            {0}},
-    .properties =
-        (const struct variant_property[]){
-            {PROPERTY_CAUSAL, HOLDS_BITS, 0, "form=paper frame=decoder head=language",
-             "the state holds earlier tokens only"},
-            {PROPERTY_CAUSAL, HOLDS_NO, 0, "form=lra frame=decoder head=language",
-             "the benchmark's form ignores every mask"},
-            {PROPERTY_SAMPLE_INDEPENDENT, HOLDS_BITS, 0, NULL, "sums run within a sample"},
-            {PROPERTY_PERMUTATION_EQUIVARIANT, HOLDS_ROUNDING, 0, "position=none frame=encoder",
-             "sums change their order"},
-            {PROPERTY_DIFFERENTIABLE, HOLDS_ROUNDING, 0, NULL, NULL},
-            {0}},
-    .claims =
-        (const struct variant_claim[]){
-            {CLAIM_IDENTITY, "equals the quadratic form, bidirectional and causal",
-             equals_the_quadratic_form, 0},
-            {CLAIM_COUNT, "decoding carries d_k d_v + d_k numbers per head, whatever the length",
-             state_does_not_grow, 0},
-            {CLAIM_IDENTITY, "the first causal token sees only itself", first_token_sees_itself, 0},
-            {CLAIM_IDENTITY, "row weights are positive and sum to s / (s + eps)",
-             row_weights_sum_to_one, 0},
-            {CLAIM_NEGATIVE, "scaling a query changes its output: phi is not homogeneous",
-             a_scaled_query_differs, 0},
-            {CLAIM_COUNT, "multiply-adds are linear in n", cost_is_linear, 0},
-            {CLAIM_IDENTITY, "the implied attention has rank d_k", rank_is_the_head_width, 0},
-            {CLAIM_OUTSIDE, "the authors' layers: bidirectional, causal, padded",
-             meets_the_authors_code, 0},
-            {CLAIM_OUTSIDE, "the authors' recurrent module with its state",
-             meets_the_recurrent_module, 0},
-            {CLAIM_OUTSIDE, "the benchmark's layer", meets_the_benchmarks_layer, 0},
-            {CLAIM_OUTSIDE, "the benchmark's encoder", meets_the_benchmarks_encoder, 0},
-            {0}},
+    .hypers = (const struct variant_hyper[]){
+        {"eps", "added to the denominator", 1e-6, 1e-6, positive, "a positive number", NULL},
+        {"form", "paper: masks, causality; lra: the benchmark's, which ignores both", 0, 0,
+         is_choice, "paper or lra", forms},
+        {"evaluation", "order of evaluation of the sums", 0, 0, is_choice,
+         "linear, chunked or quadratic", evaluations},
+        {"chunk", "tokens per chunk of evaluation=chunked", 64, 5, at_least_one, "at least 1",
+         NULL},
+        {0}},
+    .settings = (const struct variant_setting[]){
+        {"default", "preset=pre_ln"},
+        {"causal", "preset=pre_ln frame=decoder head=language pad_is_zero=0"},
+        {"lra", "preset=pre_ln form=lra"},
+        {0}},
+    .forms = (const struct variant_form[]){
+        {"recurrent", "evaluation=linear", false, FORM_BITS, 0, NULL},
+        {"decode", "evaluation=linear", true, FORM_BITS, 0, "the scan, one step at a time"},
+        {"chunked", "evaluation=chunked", false, FORM_ROUNDING, 0,
+         "the same sums in another order"},
+        {"quadratic", "evaluation=quadratic", false, FORM_ROUNDING, 0,
+         "the same sums in another order"},
+        {0}},
+    .properties = (const struct variant_property[]){
+        {PROPERTY_CAUSAL, HOLDS_BITS, 0, "form=paper frame=decoder head=language",
+         "the state holds earlier tokens only"},
+        {PROPERTY_CAUSAL, HOLDS_NO, 0, "form=lra frame=decoder head=language",
+         "the benchmark's form ignores every mask"},
+        {PROPERTY_SAMPLE_INDEPENDENT, HOLDS_BITS, 0, NULL, "sums run within a sample"},
+        {PROPERTY_PERMUTATION_EQUIVARIANT, HOLDS_ROUNDING, 0, "position=none frame=encoder",
+         "sums change their order"},
+        {PROPERTY_DIFFERENTIABLE, HOLDS_ROUNDING, 0, NULL, NULL},
+        {0}},
+    .claims = (const struct variant_claim[]){
+        {CLAIM_IDENTITY, "equals the quadratic form, bidirectional and causal",
+         equals_the_quadratic_form, 0},
+        {CLAIM_COUNT, "decoding carries d_k d_v + d_k numbers per head, whatever the length",
+         state_does_not_grow, 0},
+        {CLAIM_IDENTITY, "the first causal token sees only itself", first_token_sees_itself, 0},
+        {CLAIM_IDENTITY, "row weights are positive and sum to s / (s + eps)",
+         row_weights_sum_to_one, 0},
+        {CLAIM_NEGATIVE, "scaling a query changes its output: phi is not homogeneous",
+         a_scaled_query_differs, 0},
+        {CLAIM_COUNT, "multiply-adds are linear in n", cost_is_linear, 0},
+        {CLAIM_IDENTITY, "the implied attention has rank d_k", rank_is_the_head_width, 0},
+        {CLAIM_OUTSIDE, "the authors' layers: bidirectional, causal, padded",
+         meets_the_authors_code, 0},
+        {CLAIM_OUTSIDE, "the authors' recurrent module with its state",
+         meets_the_recurrent_module, 0},
+        {CLAIM_OUTSIDE, "the benchmark's layer", meets_the_benchmarks_layer, 0},
+        {CLAIM_OUTSIDE, "the benchmark's encoder", meets_the_benchmarks_encoder, 0},
+        {0}},
     .untested = "Accuracies of the Long Range Arena (16.13, 65.90, 53.09, 42.34, 75.30) need the "
                 "full-size runs.",
     .legal = legal,
     .mixer_multiply_adds = multiply_adds,
     .decode_elements = state_elements,
 };
+/* clang-format on */

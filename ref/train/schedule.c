@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Learning rates by step, in scalars of binary32 whatever the profile; formulas in ARITHMETIC.md. */
+/* Learning rates by step, in scalars of binary32 whatever the profile; formulas in
+ * ARITHMETIC.md. */
 #include "ref/arith.h"
 #include "ref/train.h"
 
