@@ -167,7 +167,7 @@ def plot(arguments):
         for suffix, metadata in anonymous.items():
             path = folder / f"{name}.{suffix}"
             hidden = folder / f".{name}.{suffix}"
-            figure.savefig(hidden, format=suffix, metadata=metadata)
+            figure.savefig(hidden, format=suffix, metadata=metadata, bbox_inches="tight")
             hidden.replace(path)
             print(path)
         plt.close(figure)
