@@ -269,7 +269,8 @@ struct assay_kernels {
     void (*average)(size_t n, double rate, const void *x, void *mean);
 };
 
-/* NULL if this machine or build has no such table. level NULL: the best that this machine runs. */
+/* NULL if this machine or build has no such table: with ASSAY_CORE_ONLY there is no binary64.
+ * level NULL: the best that this machine runs. */
 const struct assay_kernels *assay_kernels_def(enum assay_profile profile);
 const struct assay_kernels *assay_kernels_cpu(enum assay_profile profile, const char *level);
 const struct assay_kernels *assay_kernels_dry(enum assay_profile profile);

@@ -72,8 +72,9 @@ static tensor zero_mean_linear(layer *l, tensor x, size_t out, bool bias)
         || !(ends_with(l->path, ".mixer.output") || ends_with(l->path, ".ffn.out")))
         return assay_reference_slots.linear(l, x, out, bias);
     size_t in = width_of(x);
-    return linear(l->t, x, recentred(l->t, linear_weight(l, in, out)),
-                  bias ? recentred(l->t, linear_bias(l, in, out)) : TENSOR_NONE);
+    tensor weight = recentred(l->t, linear_weight(l, in, out));
+    tensor shift = bias ? recentred(l->t, linear_bias(l, in, out)) : TENSOR_NONE;
+    return linear(l->t, x, weight, shift);
 }
 
 static tensor embed(layer *l)
@@ -138,8 +139,10 @@ static void compress(const struct assay_model *from, struct assay_model *to, tap
         size_t kept = to->config.stream;
         if (x && writes_stream(name))
             x = slice(t, x, -1, 0, kept);
-        else if (x && reads_stream(to, name))
-            x = subtract(t, slice(t, x, 0, 0, kept), slice(t, x, 0, kept, 1));
+        else if (x && reads_stream(to, name)) {
+            tensor last = slice(t, x, 0, kept, 1);
+            x = subtract(t, slice(t, x, 0, 0, kept), last);
+        }
         model_store(to, name, x);
     }
 }
@@ -192,8 +195,9 @@ static bool run_forms(struct claim *c, struct forms f, const struct assay_batch 
 {
     if (!f.ln || !b)
         return false;
-    *p = (struct passes){claim_forward(c, f.ln, b), claim_forward(c, f.rms, b),
-                         claim_forward(c, f.crms, b)};
+    p->ln = claim_forward(c, f.ln, b);
+    p->rms = claim_forward(c, f.rms, b);
+    p->crms = claim_forward(c, f.crms, b);
     return p->ln && p->rms && p->crms;
 }
 
@@ -211,12 +215,12 @@ static void norms_agree(struct claim *c)
     tensor x = claim_random(c, t, SHAPE(5, 16), 1), z = recentred(t, x), u = slice(t, z, 1, 0, 15);
     /* Mean, difference, square, sum of 16, quotient, root: at most 16 + 8 roundings of a relative
      * size of one roundoff each. */
-    claim_close(c, layer_norm(t, x, TENSOR_NONE, TENSOR_NONE, 1e-5),
-                rms_norm(t, z, TENSOR_NONE, 1e-5), 24, 0, "LN(x) and RMS(x - mean x)");
+    tensor ln = layer_norm(t, x, TENSOR_NONE, TENSOR_NONE, 1e-5);
+    tensor rms = rms_norm(t, z, TENSOR_NONE, 1e-5), crms = compressed_rms_norm(t, u, 1e-5);
+    claim_close(c, ln, rms, 24, 0, "LN(x) and RMS(x - mean x)");
     /* The missing entry is a sum of 15 numbers: its rounding error of up to 15 roundoffs of their
      * absolute sum adds to the 24. */
-    claim_close(c, slice(t, rms_norm(t, z, TENSOR_NONE, 1e-5), 1, 0, 15),
-                compressed_rms_norm(t, u, 1e-5), 64, 0,
+    claim_close(c, slice(t, rms, 1, 0, 15), crms, 64, 0,
                 "RMS(z) and CRMS(z without its last entry)");
 }
 
@@ -273,9 +277,10 @@ static void shifts_are_not_seen(struct claim *c)
     const struct assay_batch *b = claim_batch(c, f.ln, 2, 16, 3);
     if (!b)
         return;
-    meet(c, shifted_output(c, f.ln, b, 0), shifted_output(c, f.ln, b, 3),
-         "pre-LN, with the stream moved by 3");
-    claim_differs(c, shifted_output(c, f.rms, b, 0), shifted_output(c, f.rms, b, 3), model_units,
+    tensor ln = shifted_output(c, f.ln, b, 0), ln_moved = shifted_output(c, f.ln, b, 3);
+    tensor rms = shifted_output(c, f.rms, b, 0), rms_moved = shifted_output(c, f.rms, b, 3);
+    meet(c, ln, ln_moved, "pre-LN, with the stream moved by 3");
+    claim_differs(c, rms, rms_moved, model_units,
                   "control: pre-RMSNorm, with the stream moved by 3");
 }
 
@@ -289,10 +294,11 @@ static tensor after_one_step(struct claim *c, struct assay_model *m, const struc
     claim_backward(c, p, 1, &p->output, &cotangent);
     tape *t = claim_tape(c);
     for (size_t i = 0; i < m->entries; i++)
-        if (m->entry[i].kind == ASSAY_PARAMETER)
-            model_store(m, m->entry[i].name,
-                        subtract(t, model_tensor(m, t, m->entry[i].name),
-                                 scale(t, claim_gradient(c, p, m->entry[i].name), 0.1)));
+        if (m->entry[i].kind == ASSAY_PARAMETER) {
+            const char *name = m->entry[i].name;
+            tensor step = scale(t, claim_gradient(c, p, name), 0.1);
+            model_store(m, name, subtract(t, model_tensor(m, t, name), step));
+        }
     p = claim_forward(c, m, b);
     return p ? p->output : TENSOR_NONE;
 }
@@ -309,7 +315,8 @@ static void training_is_equivalent(struct claim *c)
     if (!p || !q)
         return;
     meet(c, p->output, q->output, "with the same raw weights");
-    meet(c, after_one_step(c, ln, b), after_one_step(c, rms, b), "after one SGD step of each");
+    tensor after = after_one_step(c, ln, b);
+    meet(c, after, after_one_step(c, rms, b), "after one SGD step of each");
 }
 
 static void parameters_removed(struct claim *c)

@@ -46,8 +46,8 @@ static tensor as_rows(tape *t, tensor x)
 static tensor recurrent_sums(tape *t, tensor query, tensor key, tensor value, tensor start,
                              tensor *end)
 {
-    tensor y = matrix_scan(t, as_rows(t, query), as_rows(t, key), as_rows(t, value), TENSOR_NONE,
-                           start, end);
+    tensor q = as_rows(t, query), k = as_rows(t, key), v = as_rows(t, value);
+    tensor y = matrix_scan(t, q, k, v, TENSOR_NONE, start, end);
     return reshape(t, y,
                    SHAPE(dim_of(query, 0), dim_of(query, 1), dim_of(query, 2), width_of(value)));
 }
@@ -76,7 +76,8 @@ static tensor normalised(tape *t, tensor sums, double eps)
     if (!sums)
         return TENSOR_NONE;
     size_t width = width_of(sums) - 1;
-    return divide(t, slice(t, sums, 3, 0, width), offset(t, slice(t, sums, 3, width, 1), eps));
+    tensor numerator = slice(t, sums, 3, 0, width), denominator = slice(t, sums, 3, width, 1);
+    return divide(t, numerator, offset(t, denominator, eps));
 }
 
 static tensor with_ones(tape *t, tensor value)
@@ -144,9 +145,11 @@ static struct features features(struct claim *c)
 {
     tape *t = claim_tape(c);
     struct assay_shape shape = SHAPE(1, HEADS, LENGTH, WIDTH);
-    return (struct features){t, elu_plus_one(t, claim_random(c, t, shape, 1)),
-                             elu_plus_one(t, claim_random(c, t, shape, 2)),
-                             with_ones(t, claim_random(c, t, shape, 3))};
+    struct features f = {.t = t};
+    f.query = elu_plus_one(t, claim_random(c, t, shape, 1));
+    f.key = elu_plus_one(t, claim_random(c, t, shape, 2));
+    f.value = with_ones(t, claim_random(c, t, shape, 3));
+    return f;
 }
 
 /* Numerator and denominator are sums of n products of w products, computed in two orders.
@@ -199,7 +202,8 @@ static void first_token_sees_itself(struct claim *c)
     struct features f = features(c);
     tensor end, sums = recurrent_sums(f.t, f.query, f.key, f.value, TENSOR_NONE, &end);
     tensor first = slice(f.t, normalised(f.t, sums, 1e-6), 2, 0, 1);
-    tensor s = matmul_nt(f.t, slice(f.t, f.query, 2, 0, 1), slice(f.t, f.key, 2, 0, 1));
+    tensor q = slice(f.t, f.query, 2, 0, 1), k = slice(f.t, f.key, 2, 0, 1);
+    tensor s = matmul_nt(f.t, q, k);
     tensor v = slice(f.t, slice(f.t, f.value, 2, 0, 1), 3, 0, WIDTH);
     tensor expected = multiply(f.t, v, divide(f.t, s, offset(f.t, s, 1e-6)));
     claim_close(c, first, expected, 4 + WIDTH, 0,
@@ -237,7 +241,7 @@ static void cost_is_linear(struct claim *c)
     uint64_t count[2];
     for (size_t i = 0; i < 2; i++) {
         tape *t = claim_tape(c);
-        size_t n = LENGTH << i;
+        size_t n = (size_t)LENGTH << i;
         struct assay_shape shape = SHAPE(1, HEADS, n, WIDTH);
         tensor q = claim_random(c, t, shape, 1), k = claim_random(c, t, shape, 2),
                v = with_ones(t, claim_random(c, t, shape, 3)), end;
@@ -334,8 +338,9 @@ static void meets_the_recurrent_module(struct claim *c)
     tensor k = elu_plus_one(t, outside_tensor(c, t, "port/recurrent/input/k", AS_IT_IS, shape));
     tensor v = transpose(t, outside_tensor(c, t, "port/recurrent/input/v", AS_IT_IS, shape), 1, 2),
            end;
-    tensor y = recurrent_sums(t, transpose(t, q, 1, 2), transpose(t, k, 1, 2), with_ones(t, v),
-                              TENSOR_NONE, &end);
+    q = transpose(t, q, 1, 2);
+    k = transpose(t, k, 1, 2);
+    tensor y = recurrent_sums(t, q, k, with_ones(t, v), TENSOR_NONE, &end);
     outside_meets(c, transpose(t, normalised(t, y, 1e-6), 1, 2), "port/recurrent/output/y",
                   "port/recurrent/output32/y", AS_IT_IS);
     outside_meets(c, slice(t, end, 2, 0, 4), "port/recurrent/output/state_S",

@@ -129,9 +129,9 @@ static inline void finish_scores(const struct query_tile *t, size_t r, struct sp
     for (size_t j = s.from; bias && j < s.to; j++)
         x[j] = x[j] + bias[j];
     for (size_t j = s.from; allowed && j < s.to; j++)
-        x[j] = allowed[j] ? x[j] : nothing;
+        x[j] = chosen(allowed[j] != 0, x[j], nothing);
     for (size_t j = s.from; valid && j < s.to; j++)
-        x[j] = valid[j] ? x[j] : nothing;
+        x[j] = chosen(valid[j] != 0, x[j], nothing);
 }
 
 /* The largest of n > 0 elements, the first among equals. */

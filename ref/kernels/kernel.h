@@ -50,6 +50,13 @@ enum { VECTOR_BYTES = 16, VECTOR_REGISTERS = 16 };
 #endif
 enum { VECTOR = VECTOR_BYTES / sizeof(real) };
 
+/* x if `first`, else y; both are loaded before the choice. gcc 12 makes wrong code of some loops
+ * whose loads are conditional (vmaskmov with another vector's mask at x86-64-v3). */
+static inline __attribute__((always_inline)) real chosen(bool first, real x, real y)
+{
+    return first ? x : y;
+}
+
 /* A result meets its destination. */
 static inline void meet(real *y, real value, enum assay_mode mode)
 {

@@ -291,12 +291,12 @@ static void value_block(enum assay_map f, size_t n, real s, const real *restrict
     case MAP_ELU:
         EACH(y, negative(x[i]));
         array_expm1(n, y, y);
-        EACH(y, x[i] > 0 ? x[i] : y[i]);
+        EACH(y, chosen(x[i] > 0, x[i], y[i]));
         return;
     case MAP_ELU_PLUS_ONE:
         EACH(y, negative(x[i]));
         array_exp(n, y, y);
-        EACH(y, x[i] > 0 ? x[i] + 1 : y[i]);
+        EACH(y, chosen(x[i] > 0, x[i] + 1, y[i]));
         return;
     case MAP_GELU:
         EACH(y, gelu_inner(x[i]));
@@ -371,7 +371,7 @@ static void gradient_block(enum assay_map f, size_t n, real s, const real *restr
     case MAP_ELU_PLUS_ONE:
         EACH(g, negative(x[i]));
         array_exp(n, g, g);
-        EACH(g, x[i] > 0 ? dy[i] : dy[i] * g[i]);
+        EACH(g, chosen(x[i] > 0, dy[i], dy[i] * g[i]));
         return;
     case MAP_GELU:
         EACH(other, gelu_inner(x[i]));

@@ -76,9 +76,11 @@ static void max_columns(size_t length, size_t inner, size_t n, const real *restr
         const real *row = x + t * inner;
 #pragma omp simd
         for (size_t i = 0; i < n; i++) {
-            bool larger = row[i] > y[i];
-            y[i] = larger ? row[i] : y[i];
-            best[i] = larger ? (int32_t)t : best[i];
+            real x_i = row[i], y_i = y[i]; /* loaded before the choice, as in chosen() */
+            int32_t best_i = best[i];
+            bool larger = x_i > y_i;
+            y[i] = larger ? x_i : y_i;
+            best[i] = larger ? (int32_t)t : best_i;
         }
     }
     if (index)

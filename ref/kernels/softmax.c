@@ -127,9 +127,7 @@ static void cross_entropy_backward_def(size_t rows, size_t classes, const void *
         }
 }
 
-/* e = exp(x - shift), +0 outside the set. Elements are loaded before they are chosen among: gcc
- * 12 makes wrong code of some loops whose loads are conditional (vmaskmov with another vector's
- * mask at x86-64-v3). */
+/* e = exp(x - shift), +0 outside the set. */
 static void exp_shifted(size_t n, const real *restrict x, real shift,
                         const int32_t *restrict allowed, real *restrict e)
 {
@@ -141,16 +139,12 @@ static void exp_shifted(size_t n, const real *restrict x, real shift,
         return;
     }
 #pragma omp simd
-    for (size_t j = 0; j < n; j++) {
-        real difference = x[j] - shift;
-        e[j] = allowed[j] ? difference : R(0.0);
-    }
+    for (size_t j = 0; j < n; j++)
+        e[j] = chosen(allowed[j] != 0, x[j] - shift, R(0.0));
     array_exp(n, e, e);
 #pragma omp simd
-    for (size_t j = 0; j < n; j++) {
-        real value = e[j];
-        e[j] = allowed[j] ? value : R(0.0);
-    }
+    for (size_t j = 0; j < n; j++)
+        e[j] = chosen(allowed[j] != 0, e[j], R(0.0));
 }
 
 /* Sum over the set of exp(x - shift), a block at a time; BLOCK is a multiple of LANES, so lanes
@@ -200,12 +194,10 @@ static real dot_masked(size_t n, const real *restrict y, const real *restrict dy
     size_t j = 0;
     for (; j + LANES <= n; j += LANES)
 #pragma omp simd
-        for (size_t l = 0; l < LANES; l++) {
-            real product = dy[j + l] * y[j + l];
-            lane[l] += allowed[j + l] ? product : R(0.0);
-        }
+        for (size_t l = 0; l < LANES; l++)
+            lane[l] += chosen(allowed[j + l] != 0, dy[j + l] * y[j + l], R(0.0));
     for (; j < n; j++)
-        lane[j % LANES] += allowed[j] ? dy[j] * y[j] : R(0.0);
+        lane[j % LANES] += chosen(allowed[j] != 0, dy[j] * y[j], R(0.0));
     return lanes_total(lane);
 }
 
@@ -219,10 +211,8 @@ static void softmax_backward_tuned(size_t rows, size_t width, const struct assay
         real dot = dot_masked(width, y, dy, allowed);
         if (allowed) {
 #pragma omp simd
-            for (size_t j = 0; j < width; j++) {
-                real added = dx[j] + (y[j] * (dy[j] - dot));
-                dx[j] = allowed[j] ? added : dx[j];
-            }
+            for (size_t j = 0; j < width; j++)
+                dx[j] = chosen(allowed[j] != 0, dx[j] + (y[j] * (dy[j] - dot)), dx[j]);
         } else {
 #pragma omp simd
             for (size_t j = 0; j < width; j++)
@@ -254,10 +244,14 @@ static void log_sum_exp_backward_tuned(size_t rows, size_t width, const struct a
             size_t at = r * width + start, n = width - start < BLOCK ? width - start : BLOCK;
             const int32_t *set = allowed ? allowed + start : NULL;
             exp_shifted(n, x + at, y[r], set, e);
+            if (set) {
 #pragma omp simd
-            for (size_t j = 0; j < n; j++) {
-                real added = dx[at + j] + (dy[r] * e[j]);
-                dx[at + j] = !set || set[j] ? added : dx[at + j];
+                for (size_t j = 0; j < n; j++)
+                    dx[at + j] = chosen(set[j] != 0, dx[at + j] + (dy[r] * e[j]), dx[at + j]);
+            } else {
+#pragma omp simd
+                for (size_t j = 0; j < n; j++)
+                    dx[at + j] += dy[r] * e[j];
             }
         }
 }

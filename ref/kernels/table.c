@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The def and cpu tables: filled once from the kernel files, chosen at run time by what the
  * machine can execute. ASSAY_HAVE_LEVELS: the build has the levels x86-64-v3 and x86-64-v4
- * besides the compiler's baseline. */
+ * besides the compiler's baseline. ASSAY_CORE_ONLY: it has binary32 alone. */
 #include "ref/kernels.h"
 
 #ifdef ASSAY_HAVE_LEVELS
@@ -25,13 +25,28 @@
         SUBJECTS(FILL, at) \
     }
 
-LEVEL(f32_base)
-LEVEL(f64_base)
+/* The level's tables, in the order of `profiles`. */
+#ifdef ASSAY_CORE_ONLY
+#define PROFILES(at) LEVEL(f32_##at)
+#define FILLS(at) \
+    { \
+        fill_f32_##at \
+    }
+static const enum assay_profile profiles[] = {ASSAY_F32};
+#else
+#define PROFILES(at) LEVEL(f32_##at) LEVEL(f64_##at)
+#define FILLS(at) \
+    { \
+        fill_f32_##at, fill_f64_##at \
+    }
+static const enum assay_profile profiles[] = {ASSAY_F32, ASSAY_F64};
+#endif
+enum { PROFILE_COUNT = sizeof profiles / sizeof *profiles };
+
+PROFILES(base)
 #ifdef ASSAY_HAVE_LEVELS
-LEVEL(f32_v3)
-LEVEL(f64_v3)
-LEVEL(f32_v4)
-LEVEL(f64_v4)
+PROFILES(v3)
+PROFILES(v4)
 #endif
 
 static bool runs_base(void)
@@ -70,46 +85,51 @@ static bool runs_v4(void)
 static const struct level {
     const char *name;
     bool (*runs)(void);
-    void (*fill_f32)(struct assay_kernels *, bool), (*fill_f64)(struct assay_kernels *, bool);
+    void (*fill[PROFILE_COUNT])(struct assay_kernels *, bool);
 } levels[] = {
 #ifdef ASSAY_HAVE_LEVELS
-    {"x86-64-v4", runs_v4, fill_f32_v4, fill_f64_v4},
-    {"x86-64-v3", runs_v3, fill_f32_v3, fill_f64_v3},
+    {"x86-64-v4", runs_v4, FILLS(v4)},
+    {"x86-64-v3", runs_v3, FILLS(v3)},
 #endif
-    {"base", runs_base, fill_f32_base, fill_f64_base},
+    {"base", runs_base, FILLS(base)},
 };
 
 enum { LEVELS = sizeof levels / sizeof *levels };
 
 /* Written once, under `once`, and constant from then on. */
-static struct assay_kernels def[2], cpu[LEVELS][2];
+static struct assay_kernels def[PROFILE_COUNT], cpu[LEVELS][PROFILE_COUNT];
 static bool runs[LEVELS];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-static void fill_pair(struct assay_kernels pair[2], const struct level *level, const char *name,
-                      bool tuned)
+static void fill_profiles(struct assay_kernels table[PROFILE_COUNT], const struct level *level,
+                          const char *name, bool tuned)
 {
-    pair[0] = (struct assay_kernels){
-        .name = name, .level = level->name, .profile = ASSAY_F32, .element = sizeof(float)};
-    pair[1] = (struct assay_kernels){
-        .name = name, .level = level->name, .profile = ASSAY_F64, .element = sizeof(double)};
-    level->fill_f32(&pair[0], tuned);
-    level->fill_f64(&pair[1], tuned);
+    for (int i = 0; i < PROFILE_COUNT; i++) {
+        bool single = profiles[i] == ASSAY_F32;
+        table[i] = (struct assay_kernels){.name = name,
+                                          .level = level->name,
+                                          .profile = profiles[i],
+                                          .element = single ? sizeof(float) : sizeof(double)};
+        level->fill[i](&table[i], tuned);
+    }
 }
 
 static void fill_all(void)
 {
-    fill_pair(def, &levels[LEVELS - 1], "def", false);
+    fill_profiles(def, &levels[LEVELS - 1], "def", false);
     for (int i = 0; i < LEVELS; i++) {
         runs[i] = levels[i].runs();
-        fill_pair(cpu[i], &levels[i], "cpu", true);
+        fill_profiles(cpu[i], &levels[i], "cpu", true);
     }
 }
 
-static const struct assay_kernels *of_profile(const struct assay_kernels pair[2],
+static const struct assay_kernels *of_profile(const struct assay_kernels table[PROFILE_COUNT],
                                               enum assay_profile profile)
 {
-    return profile == ASSAY_F32 ? &pair[0] : profile == ASSAY_F64 ? &pair[1] : NULL;
+    for (int i = 0; i < PROFILE_COUNT; i++)
+        if (profiles[i] == profile)
+            return &table[i];
+    return NULL;
 }
 
 const struct assay_kernels *assay_kernels_def(enum assay_profile profile)

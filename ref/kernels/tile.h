@@ -98,10 +98,11 @@ static inline void tile(size_t rows, size_t columns, size_t k, const struct tile
     real staged[TILE_M * TILE_N];
     real *to = whole ? c : staged;
     size_t to_row = whole ? c_row : TILE_N;
-    if (!whole && resume)
-        for (size_t i = 0; i < TILE_M; i++)
-            for (size_t j = 0; j < TILE_N; j++)
-                staged[i * TILE_N + j] = i < rows && j < columns ? c[i * c_row + j] : R(0.0);
+    if (!whole && resume) {
+        memset(staged, 0, sizeof staged);
+        for (size_t i = 0; i < rows; i++)
+            memcpy(staged + i * TILE_N, c + i * c_row, columns * sizeof *c);
+    }
     enum assay_mode inner = whole ? mode : ASSAY_STORE;
     if (r->adjacent)
         (narrow ? tile_adjacent_narrow : tile_adjacent_wide)(k, r, b, b_row, to, to_row, resume,
@@ -132,8 +133,8 @@ static inline void pack_panels(size_t k, size_t n, const real *restrict b, size_
         else if (b_column == 1)
             for (size_t p = 0; p < k; p++) {
                 real *to = packed + p * TILE_N;
-                for (size_t c = 0; c < TILE_N; c++)
-                    to[c] = c < columns ? from[p * b_row + c] : R(0.0);
+                memcpy(to, from + p * b_row, columns * sizeof *to);
+                memset(to + columns, 0, (TILE_N - columns) * sizeof *to);
             }
         else {
             if (columns < TILE_N)

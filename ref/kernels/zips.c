@@ -46,8 +46,8 @@ static void zip_choice_def(enum assay_zip f, int which, const struct assay_walk 
     real *d = d_;
     for (size_t n = 0, count = walk_count(w); n < count; n++) {
         struct walk_place at = walk_at(w, n);
-        bool chosen = takes_x(f, x[at.x], y[at.y]) == (which == 0);
-        meet(&d[at.z], chosen ? dz[at.z] : R(0.0), mode);
+        bool taken = takes_x(f, x[at.x], y[at.y]) == (which == 0);
+        meet(&d[at.z], taken ? dz[at.z] : R(0.0), mode);
     }
 }
 
@@ -148,9 +148,8 @@ INLINE void chosen_row(enum assay_zip f, bool want_x, size_t n, const real *rest
 {
 #pragma omp simd
     for (size_t i = 0; i < n; i++) {
-        real gradient = dz[(ptrdiff_t)i * sz];
-        bool chosen = takes_x(f, x[(ptrdiff_t)i * sx], y[(ptrdiff_t)i * sy]) == want_x;
-        value[i] = chosen ? gradient : R(0.0);
+        bool took_x = takes_x(f, x[(ptrdiff_t)i * sx], y[(ptrdiff_t)i * sy]);
+        value[i] = chosen(took_x == want_x, dz[(ptrdiff_t)i * sz], R(0.0));
     }
 }
 
@@ -183,10 +182,8 @@ static void select_any(size_t n, const int32_t *restrict condition, const void *
     const real *restrict x = x_, *restrict y = y_;
     real *restrict z = z_;
 #pragma omp simd
-    for (size_t i = 0; i < n; i++) {
-        real a = x[i], b = y[i];
-        z[i] = condition[i] ? a : b;
-    }
+    for (size_t i = 0; i < n; i++)
+        z[i] = chosen(condition[i] != 0, x[i], y[i]);
 }
 
 static void masked_add_any(size_t n, const int32_t *restrict condition, bool when, const void *x_,
@@ -195,10 +192,8 @@ static void masked_add_any(size_t n, const int32_t *restrict condition, bool whe
     const real *restrict x = x_;
     real *restrict z = z_;
 #pragma omp simd
-    for (size_t i = 0; i < n; i++) {
-        real sum = z[i] + x[i];
-        z[i] = (condition[i] != 0) == when ? sum : z[i];
-    }
+    for (size_t i = 0; i < n; i++)
+        z[i] = chosen((condition[i] != 0) == when, z[i] + x[i], z[i]);
 }
 
 void KERNEL_FILE(zips)(struct assay_kernels *table, bool tuned)

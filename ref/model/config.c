@@ -397,7 +397,7 @@ static bool one_value(const struct assay_config *c, char *error, size_t room)
            "head: expected language with frame=encoder_decoder");
     EXPECT(!c->tie_embedding || c->head == HEAD_LANGUAGE,
            "tie_embedding: expected 0 unless head=language");
-    EXPECT(!c->attention_dropout || c->explicit_attention,
+    EXPECT(c->attention_dropout <= 0 || c->explicit_attention,
            "attention_dropout: expected explicit_attention=1 beside it");
     return true;
 #undef EXPECT

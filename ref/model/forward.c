@@ -61,9 +61,10 @@ static tensor two_towers(layer *l)
         return TENSOR_NONE;
     if (!config_of(l)->nli)
         return apply_head(l, concat(l->t, 1, 2, (tensor[]){one, two}));
-    return apply_head(
-        l, concat(l->t, 1, 4,
-                  (tensor[]){one, two, multiply(l->t, one, two), subtract(l->t, one, two)}));
+    /* The order on the tape is that of the gradients' sums. */
+    tensor product = multiply(l->t, one, two);
+    tensor difference = subtract(l->t, one, two);
+    return apply_head(l, concat(l->t, 1, 4, (tensor[]){one, two, product, difference}));
 }
 
 /* The encoder always runs in its parallel form; while decoding, once:

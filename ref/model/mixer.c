@@ -31,16 +31,13 @@ struct heads project_heads(layer *l, tensor x, tensor memory)
 {
     const struct assay_config *c = config_of(l);
     tensor source = memory ? memory : x;
-    struct heads h = {
-        split_heads(l, apply_linear(l, "query", x, c->heads * c->head_width, c->attention_bias),
-                    c->heads),
-        split_heads(l,
-                    apply_linear(l, "key", source, c->key_heads * c->head_width, c->attention_bias),
-                    c->key_heads),
-        split_heads(
-            l, apply_linear(l, "value", source, c->key_heads * c->head_width, c->attention_bias),
-            c->key_heads),
-    };
+    size_t queries = c->heads * c->head_width, keys = c->key_heads * c->head_width;
+    bool bias = c->attention_bias;
+    /* One by one: the order on the tape is that of the gradients' sums. */
+    struct heads h;
+    h.query = split_heads(l, apply_linear(l, "query", x, queries, bias), c->heads);
+    h.key = split_heads(l, apply_linear(l, "key", source, keys, bias), c->key_heads);
+    h.value = split_heads(l, apply_linear(l, "value", source, keys, bias), c->key_heads);
     if (memory)
         return h;
     h.query = rotated(l, h.query);

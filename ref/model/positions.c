@@ -70,8 +70,9 @@ struct rotation rotary_tables(layer *l, size_t n, size_t width)
             sine[i * pairs + k] = assay_scalar_sin(p, angle);
         }
     }
-    struct rotation r = {tape_input_f64(l->t, SHAPE(n, pairs), cosine),
-                         tape_input_f64(l->t, SHAPE(n, pairs), sine)};
+    struct rotation r;
+    r.cosine = tape_input_f64(l->t, SHAPE(n, pairs), cosine);
+    r.sine = tape_input_f64(l->t, SHAPE(n, pairs), sine);
     stream_put(l, "rotary.cosine", r.cosine);
     stream_put(l, "rotary.sine", r.sine);
     return r;

@@ -128,7 +128,10 @@ tensor reference_linear(layer *l, tensor x, size_t out, bool bias)
     if (!x)
         return TENSOR_NONE;
     size_t in = width_of(x);
-    return linear(l->t, x, linear_weight(l, in, out), bias ? linear_bias(l, in, out) : TENSOR_NONE);
+    /* Asked for one by one: the registry keeps the order, and C leaves that of arguments open. */
+    tensor weight = linear_weight(l, in, out);
+    tensor shift = bias ? linear_bias(l, in, out) : TENSOR_NONE;
+    return linear(l->t, x, weight, shift);
 }
 
 tensor reference_norm(layer *l, tensor x)

@@ -12,7 +12,7 @@ static const struct assay_op top_k_op = {"top_k", NULL};
 static double cut(tape *t, tensor x, size_t k, size_t kept, const int32_t *first, int32_t *index)
 {
     size_t width = width_of(x), rows = rows_of(x);
-    double margin = INFINITY;
+    double margin = (double)INFINITY;
     for (size_t r = 0; r < rows; r++) {
         for (size_t i = 0; i < k; i++)
             index[r * k + i] = first[r * kept + i];
@@ -47,7 +47,7 @@ tensor top_k(tape *t, tensor x, size_t k, const char *name)
     int32_t *first = tape_allocate(t, rows * kept * sizeof *first);
     if (!first)
         return TENSOR_NONE;
-    double margin = INFINITY;
+    double margin = (double)INFINITY;
     if (!t->dry) {
         t->kernels->top_k(rows, width_of(x), kept, x->data, first);
         margin = cut(t, x, k, kept, first, y->data);
