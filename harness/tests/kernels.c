@@ -56,6 +56,7 @@ static double value_drawn(struct trial *t, bool wild)
     double tiny = t->k->profile == ASSAY_F32 ? 1e-41 : 1e-312,
            huge = t->k->profile == ASSAY_F32 ? 1e37 : 1e300;
     double x = (double)assay_rng_normal(&t->rng);
+    x += x * (double)assay_rng_next(&t->rng) * 0x1p-57; /* lest products be exact in binary64 */
     switch (draw(t, 16)) {
     case 0:
         return 0.0;

@@ -47,15 +47,17 @@ static void put(const struct assay_kernels *table, void *x, size_t i, double val
         ((double *)x)[i] = value;
 }
 
-/* n numbers of magnitude below 2. One in eight is a zero of either sign, one in sixteen the
- * smallest subnormal, of which products underflow, and many are equal, so that maxima tie. */
+/* n numbers of magnitude below 2, with digits down to the last place of binary64, lest products be
+ * exact there. One in eight is a zero of either sign, one in sixteen the smallest subnormal, of
+ * which products underflow, and many are equal, so that maxima tie. */
 static void *numbers(struct trial *t, size_t n)
 {
     void *x = room(t, n * t->table->element);
     double smallest = t->table->element == sizeof(float) ? 0x1p-149 : 0x1p-1074;
     for (size_t i = 0; i < n; i++) {
         uint32_t bits = assay_rng_next(&t->rng);
-        double value = bits & 8 ? (bits >> 29) % 4 * 0.5 : (double)(bits >> 8) * 0x1p-23;
+        double low = (double)assay_rng_next(&t->rng) * 0x1p-55;
+        double value = bits & 8 ? (bits >> 29) % 4 * 0.5 : (double)(bits >> 8) * 0x1p-23 + low;
         if (bits % 8 == 0)
             value = 0;
         else if (bits % 16 == 1)

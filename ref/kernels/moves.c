@@ -84,6 +84,9 @@ static void scatter_add_rows(size_t count, size_t width, const int32_t *index, c
     }
 }
 
+/* Rotations add x2 (-s) where the formula takes x2 s away, which is the same bits: of sums that
+ * alternate with differences of products gcc 12 makes vfmaddsub, which rounds once, in spite of
+ * -ffp-contract=off. */
 static void rotate_def(size_t batch, size_t n, size_t heads, size_t width, size_t pairs,
                        bool interleaved, bool inverse, const void *cosine_, const void *sine_,
                        const void *x_, void *y_, enum assay_mode mode)
@@ -98,7 +101,7 @@ static void rotate_def(size_t batch, size_t n, size_t heads, size_t width, size_
             size_t first = interleaved ? 2 * p : p, second = interleaved ? 2 * p + 1 : p + pairs;
             real x1 = x[first], x2 = x[second];
             s = inverse ? -s : s;
-            meet(&y[first], (x1 * c) - (x2 * s), mode);
+            meet(&y[first], (x1 * c) + (x2 * -s), mode);
             meet(&y[second], (x2 * c) + (x1 * s), mode);
         }
         for (size_t j = 2 * pairs; j < width; j++)
@@ -106,8 +109,7 @@ static void rotate_def(size_t batch, size_t n, size_t heads, size_t width, size_
     }
 }
 
-/* The pairs of one row; flags are constants where this is inlined. -(x2 * s) and x2 * (-s) are
- * the same bits. */
+/* The pairs of one row; flags are constants where this is inlined. */
 static inline __attribute__((always_inline)) void
 rotate_row(size_t pairs, bool interleaved, bool inverse, const real *restrict cosine,
            const real *restrict sine, const real *restrict x, real *restrict y,
@@ -117,7 +119,7 @@ rotate_row(size_t pairs, bool interleaved, bool inverse, const real *restrict co
     for (size_t p = 0; p < pairs; p++) {
         size_t first = interleaved ? 2 * p : p, second = interleaved ? 2 * p + 1 : p + pairs;
         real c = cosine[p], s = inverse ? -sine[p] : sine[p], x1 = x[first], x2 = x[second];
-        meet(&y[first], (x1 * c) - (x2 * s), mode);
+        meet(&y[first], (x1 * c) + (x2 * -s), mode);
         meet(&y[second], (x2 * c) + (x1 * s), mode);
     }
 }
