@@ -18,6 +18,21 @@
 
 enum { ELEMENTARY_LANES = 32 };
 
+/* The arguments of a block: x, or x within a function's limits, in `room`. In a loop of its own this is
+ * a binary32 minimum and maximum. */
+#define ELEMENTARY_ALL(name) \
+    static inline const float *inside_##name(const float *x, float *room) \
+    { \
+        return (void)room, x; \
+    }
+#define ELEMENTARY_LIMITED(name, limits) \
+    static inline const float *inside_##name(const float *restrict x, float *restrict room) \
+    { \
+        _Pragma("omp simd") for (int i = 0; i < ELEMENTARY_LANES; i++) \
+            room[i] = wide_inside(x[i], limits); \
+        return room; \
+    }
+
 /* ELEMENTARY_LANES results, and whether any needs the scalar function: where the interval around
  * the binary64 value rounds to two results or to NaN, or where x is outside the evaluator's range.
  * Not inlined, so that `restrict` is not lost: gcc 12 leaves some of these loops scalar otherwise.
@@ -27,9 +42,11 @@ enum { ELEMENTARY_LANES = 32 };
                                                            float *restrict y) \
     { \
         unsigned unsure = 0; \
+        float room[ELEMENTARY_LANES]; \
+        const float *inside = inside_##name(x, room); \
         _Pragma("omp simd reduction(| : unsure)") for (int i = 0; i < ELEMENTARY_LANES; i++) \
         { \
-            double value = wide_##name(x[i]); \
+            double value = wide_##name(inside[i]); \
             float low = wide_low(value), high = wide_high(value); \
             unsure |= !((low == high) & (in_range(x[i]))); \
             y[i] = finish(low, x[i]); \
@@ -76,6 +93,15 @@ enum { ELEMENTARY_LANES = 32 };
 #define ELEMENTARY_NEAR_TURNS(x) (FABS(x) <= WIDE_CIRCLE_MAX)
 #define ELEMENTARY_AS_IS(y, x) (y)
 #define ELEMENTARY_SIGN_OF_X(y, x) __builtin_copysignf(y, x)
+
+ELEMENTARY_LIMITED(exp, WIDE_EXP_LIMITS)
+ELEMENTARY_LIMITED(expm1, WIDE_EXPM1_LIMITS)
+ELEMENTARY_ALL(log)
+ELEMENTARY_ALL(log1p)
+ELEMENTARY_LIMITED(tanh, WIDE_TANH_LIMITS)
+ELEMENTARY_LIMITED(erf, WIDE_ERF_LIMITS)
+ELEMENTARY_ALL(sin)
+ELEMENTARY_ALL(cos)
 
 ELEMENTARY_BLOCK(exp, ELEMENTARY_ANY, ELEMENTARY_AS_IS)
 ELEMENTARY_BLOCK(expm1, ELEMENTARY_ANY, ELEMENTARY_SIGN_OF_X)

@@ -67,7 +67,7 @@ float assay_exp_f32(float x)
 {
     if (x != x)
         return not_a_number();
-    double y = wide_exp(x);
+    double y = wide_exp(wide_inside(x, WIDE_EXP_LIMITS));
     return DECIDE(hard_exp, bits_of(x), y);
 }
 
@@ -75,7 +75,7 @@ float assay_expm1_f32(float x)
 {
     if (x != x)
         return not_a_number();
-    double y = wide_expm1(x);
+    double y = wide_expm1(wide_inside(x, WIDE_EXPM1_LIMITS));
     return x == 0 ? x : DECIDE(hard_expm1, bits_of(x), y);
 }
 
@@ -107,7 +107,7 @@ float assay_tanh_f32(float x)
 {
     if (x != x)
         return not_a_number();
-    double y = wide_tanh(x);
+    double y = wide_tanh(wide_inside(x, WIDE_TANH_LIMITS));
     return DECIDE_ODD(hard_tanh, x, y);
 }
 
@@ -115,7 +115,7 @@ float assay_erf_f32(float x)
 {
     if (x != x)
         return not_a_number();
-    double y = wide_erf(x);
+    double y = wide_erf(wide_inside(x, WIDE_ERF_LIMITS));
     return DECIDE_ODD(hard_erf, x, y);
 }
 

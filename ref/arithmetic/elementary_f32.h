@@ -74,40 +74,45 @@ static inline double wide_expm1_reduced(double x, double *scale)
     return ASSAY_MULADD(r2, ASSAY_MULADD(r4, high, low), r);
 }
 
-/* Below -104 the result is under half the smallest subnormal, above 90 over the largest number: the
- * result at the limit is the result beyond. A NaN passes. */
-static inline double wide_exp(float x)
+/* x between two limits beyond which the result is the one at the limit. A NaN passes. */
+static inline float wide_inside(float x, float low, float high)
 {
-    float inside = x > 90 ? 90 : x;
-    inside = inside < -104 ? -104 : inside;
+    float y = x > high ? high : x;
+    return y < low ? low : y;
+}
+
+/* The limits of each function: where its result falls below half the smallest subnormal, passes the
+ * largest number, or stays at 1 or -1. */
+#define WIDE_EXP_LIMITS -104.0f, 90.0f
+#define WIDE_EXPM1_LIMITS -30.0f, 90.0f
+#define WIDE_TANH_LIMITS -10.0f, 10.0f
+#define WIDE_ERF_LIMITS -3.95f, 3.95f
+
+static inline double wide_exp(float inside)
+{
     double scale, p = wide_expm1_reduced((double)inside, &scale);
     return ASSAY_MULADD(scale, p, scale);
 }
 
-static inline double wide_expm1(float x)
+static inline double wide_expm1(float inside)
 {
-    float inside = x > 90 ? 90 : x;
-    inside = inside < -30 ? -30 : inside;
     double scale, p = wide_expm1_reduced((double)inside, &scale);
     return ASSAY_MULADD(scale, p, scale - 1);
 }
 
-static inline double wide_tanh(float x)
+static inline double wide_tanh(float inside)
 {
-    float inside = x > 10 ? 10 : x;
-    inside = inside < -10 ? -10 : inside;
     double scale, p = wide_expm1_reduced(2 * (double)inside, &scale);
     double e = ASSAY_MULADD(scale, p, scale - 1);
     return e / (e + 2);
 }
 
 /* x E(u), u = (x^2 - 7.8125) / 8 in [-0.977, 0.974]: erf is entire, and the centred argument keeps
- * the sum well conditioned. Above 3.95 the result is 1. */
-static inline double wide_erf(float x)
+ * the sum well conditioned. */
+static inline double wide_erf(float inside)
 {
-    float clamped = x > 3.95f ? 3.95f : x;
-    double inside = (double)(clamped < -3.95f ? -3.95f : clamped);
-    double u = ASSAY_MULADD(inside * inside, 0.125, -0.9765625);
+    double wide = (double)inside;
+    double u = ASSAY_MULADD(wide * wide, 0.125, -0.9765625);
     double u2 = u * u, u4 = u2 * u2;
     double a = ASSAY_MULADD(u2, ASSAY_MULADD(u, -0x1.dd919cdfda8b5p-4, 0x1.1dcf64791780ep-3),
                             ASSAY_MULADD(u, -0x1.76a467e379368p-3, 0x1.6e543ee73ad94p-2));
@@ -129,7 +134,7 @@ static inline double wide_erf(float x)
     series = ASSAY_MULADD(u4, series, c);
     series = ASSAY_MULADD(u4, series, b);
     series = ASSAY_MULADD(u4, series, a);
-    return inside * series;
+    return wide * series;
 }
 
 /* k ln 2 + log(1 + f), 1 + f in [sqrt 1/2, sqrt 2]: 2 atanh(s) with s = f / (2 + f). */
