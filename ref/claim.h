@@ -111,6 +111,28 @@ const int32_t *outside_ids(struct claim *c, const char *name, struct assay_shape
 struct assay_input claim_input(struct claim *c, const char *name, struct assay_shape shape,
                                const double *values);
 struct assay_batch *claim_batch_of(struct claim *c, int inputs, const struct assay_input *input);
+/* A row of a variant's table `outside`: the numbers under SECTION/{param, buffer, input, output,
+ * output32, cotangent, grad}/. Without `encoder`, a layer on bare inputs: weights are loaded,
+ * output/y is met in both profiles, gradients of weights and inputs in binary64; padding comes from
+ * input/valid, input/mask or input/lengths, and rows that buffer/row names with 0 are zeroed.
+ * With `encoder`, the flax name of the mixer ("LinearAttention_1"): the Long Range Arena's whole
+ * encoder on input/ids. */
+struct outside_section {
+    const char *section;              /* "port/layer_causal" */
+    const char *weights;              /* the section whose param/ it uses; NULL: its own */
+    const char *overrides;            /* configuration of the model around it */
+    /* of weights, under "block.0.mixer."; a name of theirs that begins with '/' is the section's:
+     * "/buffer/rotations" */
+    const struct outside_name *names;
+    const char *encoder;
+    const char *const *inputs;        /* NULL: "x"; at most 4 */
+    tensor (*apply)(layer *l, const tensor *input);   /* NULL: the variant's mixer */
+    bool causal;
+};
+/* The benchmark's kernels of query, key, value and output, [in, h, w] and [h, w, out]. */
+extern const struct outside_name outside_lra_projections[];
+/* The check of a claim that every row is met. */
+void outside_meets_sections(struct claim *c);
 /* binary64: within 1e-9 of the tensor's scale (of all of it, whatever the view).
  * binary32, outputs only: within max(2 |their binary32 - truth|, 8 roundoff * scale) of the truth.
  * `name` is of the truth ("output/y"); name32 of their binary32 run or NULL. */

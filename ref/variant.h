@@ -71,6 +71,7 @@ enum claim_class {
     CLAIM_TRAINED, CLAIM_OUTSIDE
 };
 struct claim;
+struct outside_section;
 struct variant_claim {
     enum claim_class class;
     const char *statement;
@@ -90,6 +91,7 @@ struct assay_variant {
     const struct variant_form *forms;
     const struct variant_property *properties;
     const struct variant_claim *claims;
+    const struct outside_section *outside;   /* NULL, or what `outside_meets_sections` meets */
     /* claims of the paper that no test here can decide, and why; or NULL */
     const char *untested;
     /* What the variant makes of the configuration, applied last; applying it again changes

@@ -13,8 +13,6 @@
  * Replaces the mixer. z is carried as one more column of S, for a value that is 1 everywhere.
  * Padding keys: phi(k) = 0 (paper form); the benchmark's form ignores every mask and has no
  * biases. Scores have no scale. */
-#include <stdio.h>
-
 #include "ref/arith.h"
 #include "ref/claim.h"
 
@@ -278,56 +276,19 @@ static const struct outside_name port[] = {
     {0},
 };
 
-/* google-research/long-range-arena: kernels [in, h, w], no biases. */
-static const struct outside_name lra[] = {
-    {"query.weight", "query/kernel", AS_IT_IS},
-    {"key.weight", "key/kernel", AS_IT_IS},
-    {"value.weight", "value/kernel", AS_IT_IS},
-    {"output.weight", "out/kernel", AS_IT_IS},
+#define PORT "width=8 heads=2 layers=1 length=12"
+#define LRA "form=lra attention_bias=0 output_bias=0 "
+
+static const struct outside_section outside[] = {
+    {"port/layer", .overrides = PORT, .names = port},
+    {"port/layer_causal", "port/layer", PORT, .names = port, .causal = true},
+    {"port/layer_causal_padded", "port/layer", PORT, .names = port, .causal = true},
+    {"lra/attention", .overrides = LRA "width=16 heads=2 head_width=4 layers=1 length=15",
+     .names = outside_lra_projections},
+    {"lra/encoder", .overrides = "form=lra", .names = outside_lra_projections,
+     .encoder = "LinearAttention_1"},
     {0},
 };
-
-/* One layer on a bare x: [2, n, d] of the section `prefix`. */
-static void meet_layer(struct claim *c, struct assay_model *m, const char *prefix,
-                       const struct outside_name *weights, bool causal, bool padded)
-{
-    char name[64], name32[64];
-    size_t n = m ? m->config.length : 0;
-    struct claim_pass *p = m ? claim_blank(c, m, claim_batch(c, m, 2, n, 1), 2, n) : NULL;
-    if (!p)
-        return;
-    tape *t = p->pass.t;
-    struct assay_shape lengths, shape = SHAPE(2, n, m->config.width);
-    p->context->causal = causal;
-    int32_t valid[2 * 12];
-    const int32_t *length = padded ? outside_ids(c, "port/layer/input/lengths", &lengths) : NULL;
-    for (size_t i = 0; length && i < 2 * n; i++)
-        valid[i] = (int32_t)(i % n) < length[i / n];
-    p->context->valid = length ? tape_input_i32(t, SHAPE(2, n), valid) : TENSOR_NONE;
-    snprintf(name, sizeof name, "%s/input/x", prefix);
-    tensor x = outside_tensor(c, t, name, AS_IT_IS, shape);
-    layer l = claim_layer(c, p, "block.0.mixer");
-    tensor y = linear_attention(&l, x, TENSOR_NONE);
-    snprintf(name, sizeof name, "%s/output/y", prefix);
-    snprintf(name32, sizeof name32, "%s/output32/y", prefix);
-    outside_meets(c, y, name, name32, AS_IT_IS);
-    snprintf(name, sizeof name, "%s/cotangent/y", prefix);
-    tensor cotangent = outside_tensor(c, t, name, AS_IT_IS, shape);
-    if (!y || !cotangent || c->profile != ASSAY_F64)
-        return;
-    claim_backward(c, p, 1, &y, &cotangent);
-    snprintf(name, sizeof name, "%s/grad/", prefix);
-    outside_meet_gradients(c, p, "block.0.mixer.", name, weights, -1);
-}
-
-static void meets_the_authors_code(struct claim *c)
-{
-    struct assay_model *m = claim_model(c, "width=8 heads=2 layers=1 length=12");
-    outside_load_all(c, m, "block.0.mixer.", "port/layer/param/", port, -1);
-    meet_layer(c, m, "port/layer", port, false, true);
-    meet_layer(c, m, "port/layer_causal", port, true, false);
-    meet_layer(c, m, "port/layer_causal_padded", port, true, true);
-}
 
 /* The recurrent module: bare q, k, v [2, 12, 2, 4], stepped; final state S and z. */
 static void meets_the_recurrent_module(struct claim *c)
@@ -347,60 +308,6 @@ static void meets_the_recurrent_module(struct claim *c)
                   "port/recurrent/output32/state_S", AS_IT_IS);
     outside_meets(c, slice(t, end, 2, 4, 1), "port/recurrent/output/state_Z",
                   "port/recurrent/output32/state_Z", AS_IT_IS);
-}
-
-#define LRA "form=lra attention_bias=0 output_bias=0 "
-
-static void meets_the_benchmarks_layer(struct claim *c)
-{
-    struct assay_model *m = claim_model(c, LRA "width=16 heads=2 head_width=4 layers=1 length=15");
-    outside_load_all(c, m, "block.0.mixer.", "lra/attention/param/", lra, -1);
-    meet_layer(c, m, "lra/attention", lra, false, false);
-}
-
-/* The benchmark's whole encoder: CLS, sinusoids, one block, norm, head. */
-static void meets_the_benchmarks_encoder(struct claim *c)
-{
-    static const struct outside_name map[] = {
-        {"embed.token", "Embed_0/embedding", AS_IT_IS},
-        {"embed.cls", "cls", AS_IT_IS},
-        {"block.0.norm1.gain", "encoderblock_0/LayerNorm_0/scale", AS_IT_IS},
-        {"block.0.norm1.bias", "encoderblock_0/LayerNorm_0/bias", AS_IT_IS},
-        {"block.0.mixer.query.weight", "encoderblock_0/LinearAttention_1/query/kernel", AS_IT_IS},
-        {"block.0.mixer.key.weight", "encoderblock_0/LinearAttention_1/key/kernel", AS_IT_IS},
-        {"block.0.mixer.value.weight", "encoderblock_0/LinearAttention_1/value/kernel", AS_IT_IS},
-        {"block.0.mixer.output.weight", "encoderblock_0/LinearAttention_1/out/kernel", AS_IT_IS},
-        {"block.0.norm2.gain", "encoderblock_0/LayerNorm_2/scale", AS_IT_IS},
-        {"block.0.norm2.bias", "encoderblock_0/LayerNorm_2/bias", AS_IT_IS},
-        {"block.0.ffn.in.weight", "encoderblock_0/MlpBlock_3/Dense_0/kernel", AS_IT_IS},
-        {"block.0.ffn.in.bias", "encoderblock_0/MlpBlock_3/Dense_0/bias", AS_IT_IS},
-        {"block.0.ffn.out.weight", "encoderblock_0/MlpBlock_3/Dense_1/kernel", AS_IT_IS},
-        {"block.0.ffn.out.bias", "encoderblock_0/MlpBlock_3/Dense_1/bias", AS_IT_IS},
-        {"final.gain", "encoder_norm/scale", AS_IT_IS},
-        {"final.bias", "encoder_norm/bias", AS_IT_IS},
-        {"head.hidden.weight", "mlp/kernel", AS_IT_IS},
-        {"head.hidden.bias", "mlp/bias", AS_IT_IS},
-        {"head.output.weight", "logits/kernel", AS_IT_IS},
-        {"head.output.bias", "logits/bias", AS_IT_IS},
-        {0}};
-    struct assay_model *m = claim_model(
-        c,
-        LRA "vocab=9 classes=3 width=16 heads=2 head_width=4 hidden=16 layers=1 length=14 pool=cls "
-            "position=sinusoidal activation=gelu_tanh norm_eps=1e-6 head_hidden=16");
-    outside_load_all(c, m, "", "lra/encoder/param/", map, -1);
-    struct assay_shape shape = {0};
-    const int32_t *ids = outside_ids(c, "lra/encoder/input/ids", &shape);
-    struct assay_input input = {"ids", ASSAY_I32, shape, ids};
-    struct claim_pass *p = ids ? claim_forward(c, m, claim_batch_of(c, 1, &input)) : NULL;
-    if (!p)
-        return;
-    outside_meets(c, p->output, "lra/encoder/output/y", "lra/encoder/output32/y", AS_IT_IS);
-    tensor cotangent =
-        outside_tensor(c, p->pass.t, "lra/encoder/cotangent/y", AS_IT_IS, p->output->shape);
-    if (!cotangent || c->profile != ASSAY_F64)
-        return;
-    claim_backward(c, p, 1, &p->output, &cotangent);
-    outside_meet_gradients(c, p, "", "lra/encoder/grad/", map, -1);
 }
 
 /* ---- descriptor ---- */
@@ -483,13 +390,12 @@ const struct assay_variant assay_variant_linear_transformer = {
          a_scaled_query_differs, 0},
         {CLAIM_COUNT, "multiply-adds are linear in n", cost_is_linear, 0},
         {CLAIM_IDENTITY, "the implied attention has rank d_k", rank_is_the_head_width, 0},
-        {CLAIM_OUTSIDE, "the authors' layers: bidirectional, causal, padded",
-         meets_the_authors_code, 0},
         {CLAIM_OUTSIDE, "the authors' recurrent module with its state",
          meets_the_recurrent_module, 0},
-        {CLAIM_OUTSIDE, "the benchmark's layer", meets_the_benchmarks_layer, 0},
-        {CLAIM_OUTSIDE, "the benchmark's encoder", meets_the_benchmarks_encoder, 0},
+        {CLAIM_OUTSIDE, "the authors' layers (bidirectional, causal, padded), the benchmark's "
+         "layer and encoder", outside_meets_sections, 0},
         {0}},
+    .outside = outside,
     .untested = "Accuracies of the Long Range Arena (16.13, 65.90, 53.09, 42.34, 75.30) need the "
                 "full-size runs.",
     .legal = legal,
