@@ -50,6 +50,9 @@ struct claim_pass {
 };
 struct claim_pass *claim_forward(struct claim *c, struct assay_model *m,
                                  const struct assay_batch *b);
+/* A model of v (NULL: reference) and its output on a random batch of two, the same for all. */
+struct claim_pass *claim_output(struct claim *c, const struct assay_variant *v,
+                                const char *overrides);
 void claim_backward(struct claim *c, struct claim_pass *p, int count, const tensor *y,
                     const tensor *cotangent);
 tensor claim_gradient(struct claim *c, struct claim_pass *p, const char *entry);
@@ -121,16 +124,19 @@ struct outside_section {
     const char *section;              /* "port/layer_causal" */
     const char *weights;              /* the section whose param/ it uses; NULL: its own */
     const char *overrides;            /* configuration of the model around it */
-    /* of weights, under "block.0.mixer."; a name of theirs that begins with '/' is the section's:
+    /* of weights, under the layer's path; a name of theirs that begins with '/' is the section's:
      * "/buffer/rotations" */
     const struct outside_name *names;
     const char *encoder;
     const char *const *inputs;        /* NULL: "x"; at most 4 */
     tensor (*apply)(layer *l, const tensor *input);   /* NULL: the variant's mixer */
+    const char *path;                 /* of the layer; NULL: "block.0.mixer" */
     bool causal;
 };
 /* The benchmark's kernels of query, key, value and output, [in, h, w] and [h, w, out]. */
 extern const struct outside_name outside_lra_projections[];
+/* The whole block at the layer's path, for `apply`. */
+tensor outside_block(layer *l, const tensor *input);
 /* The check of a claim that every row is met. */
 void outside_meets_sections(struct claim *c);
 /* binary64: within 1e-9 of the tensor's scale (of all of it, whatever the view).

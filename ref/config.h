@@ -77,6 +77,8 @@ int config_make(struct assay_config *c, const struct assay_variant *variant, con
 /* Cross-field conditions (width divisible by heads, ...) and the variant's legal predicates. */
 int config_check(const struct assay_config *c, const struct assay_variant *variant, char *error,
                  size_t room);
+/* The most tokens that a mixer sees: the length, and a CLS token where one stands in front. */
+size_t config_tokens(const struct assay_config *c);
 /* The value of field i as text: "pre_ln", "16", "1e-06". */
 void config_text(const struct assay_config *c, const struct config_field *f, char *text,
                  size_t room);

@@ -146,6 +146,13 @@ struct claim_pass *claim_forward(struct claim *c, struct assay_model *m,
     return p->output ? p : NULL;
 }
 
+struct claim_pass *claim_output(struct claim *c, const struct assay_variant *v,
+                                const char *overrides)
+{
+    struct assay_model *m = claim_model_of(c, v, overrides);
+    return m ? claim_forward(c, m, claim_batch(c, m, 2, m->config.length, 7)) : NULL;
+}
+
 /* Reaches layers through a context that the pass keeps on its tape. */
 struct claim_pass *claim_blank(struct claim *c, struct assay_model *m, const struct assay_batch *b,
                                size_t samples, size_t length)

@@ -460,3 +460,8 @@ bool is_choice(double x)
 {
     return x >= 0;
 }
+
+size_t config_tokens(const struct assay_config *c)
+{
+    return c->length + (c->pool == POOL_CLS && c->head == HEAD_CLASSIFY);
+}

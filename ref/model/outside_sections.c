@@ -8,8 +8,6 @@
 
 enum { NAME = 160, INPUTS = 4 };
 
-static const char mixer_path[] = "block.0.mixer";
-
 /* "SECTION/kind/name"; false (reported) if it is too long. */
 static bool named(struct claim *c, const char *section, const char *kind, const char *name,
                   char full[NAME])
@@ -119,13 +117,18 @@ static tensor without_rows(struct claim *c, tape *t, const char *section, tensor
     return choose(t, keep, y, nothing);
 }
 
+tensor outside_block(layer *l, const tensor *input)
+{
+    return l->model->slot.block(l, input[0]);
+}
+
 static void meet_layer(struct claim *c, const struct outside_section *s)
 {
     static const char *const only_x[] = {"x", NULL};
     const char *const *inputs = s->inputs ? s->inputs : only_x;
     struct assay_model *m = claim_model(c, s->overrides);
     struct assay_shape shape[INPUTS];
-    char name[NAME];
+    char name[NAME], ours[NAME];
     int count = 0;
     for (; m && inputs[count] && count < INPUTS; count++) {
         named(c, s->section, "input/", inputs[count], name);
@@ -135,7 +138,9 @@ static void meet_layer(struct claim *c, const struct outside_section *s)
         }
     }
     size_t samples = count ? shape[0].dim[0] : 0, n = m ? m->config.length : 0;
-    load(c, m, "block.0.mixer.", s->weights ? s->weights : s->section, s);
+    const char *path = s->path ? s->path : "block.0.mixer";
+    snprintf(ours, sizeof ours, "%s%s", path, *path ? "." : "");
+    load(c, m, ours, s->weights ? s->weights : s->section, s);
     struct claim_pass *p =
         m ? claim_blank(c, m, claim_batch(c, m, samples, n, 1), samples, n) : NULL;
     if (!p)
@@ -148,7 +153,7 @@ static void meet_layer(struct claim *c, const struct outside_section *s)
     }
     p->context->causal = s->causal;
     p->context->valid = valid_tokens(c, t, s->section, samples, n);
-    layer l = claim_layer(c, p, mixer_path);
+    layer l = claim_layer(c, p, path);
     tensor y = s->apply ? s->apply(&l, input) : c->variant->slot.mixer(&l, input[0], TENSOR_NONE);
     if (!y)
         claim_true(c, false, "%s: %s", s->section, tape_error(t));
@@ -158,7 +163,7 @@ static void meet_layer(struct claim *c, const struct outside_section *s)
     if (!cotangent)
         return;
     claim_backward(c, p, 1, &y, &cotangent);
-    meet_gradients(c, p, "block.0.mixer.", s);
+    meet_gradients(c, p, ours, s);
     for (int i = 0; i < count; i++)
         if (has(c, s->section, "grad/", inputs[i])) {
             named(c, s->section, "grad/", inputs[i], name);

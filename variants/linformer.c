@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Linformer: keys and values are mixed along the sequence to k rows, over which attention is
+ * ordinary.
+ * Wang et al. 2020, arXiv:2006.04768; form=lra by google-research/long-range-arena
+ * (linformer_attention.py), form=paper by the paper, with lucidrains/linformer as witness.
+ *
+ *     K~ = E^T K,  V~ = F^T V        K, V: [n, w], E, F: [n, k], k << n
+ *     y = softmax(Q K~^T / sqrt(w)) V~: O(n k)
+ *
+ * Replaces the mixer. A shorter input uses the first rows of E and F. Padding keys and values are
+ * zeroed before they are mixed; form=lra has one E for keys and values and ignores padding and
+ * causality. Deviations: convolutional and max pooling, which the paper names without a formula,
+ * are left out; E and F have Xavier's initialisation in both forms and no bias. */
+#include <stdio.h>
+
+#include "ref/claim.h"
+
+enum { SHARE_NONE, SHARE_HEADWISE, SHARE_KV, SHARE_LAYERWISE };
+
+static bool lra(const layer *l)
+{
+    return hyper_is(l, "form", "lra");
+}
+
+/* E or F: [n, k], or [h, n, k] where heads don't share it. Mean pooling has no weights. */
+static tensor projection(layer *l, const char *name, size_t n)
+{
+    const struct assay_config *c = config_of(l);
+    size_t rows = config_tokens(c), k = hyper_n(l, "k");
+    int sharing = lra(l) ? SHARE_KV : (int)hyper(l, "sharing");
+    layer at = *l;
+    if (hyper_is(l, "projection", "mean")) {
+        double *mean = tape_allocate(l->t, n * k * sizeof *mean);
+        for (size_t e = 0; mean && e < n * k; e++)
+            mean[e] = e / k * k / n == e % k ? (double)k / (double)n : 0;
+        return mean ? tape_variable_f64(l->t, SHAPE(n, k), mean) : TENSOR_NONE;
+    }
+    if (sharing == SHARE_LAYERWISE)
+        snprintf(at.path, sizeof at.path, "shared");
+    if (sharing == SHARE_NONE)
+        return slice(l->t, param(&at, name, SHAPE(c->key_heads, rows, k), init_xavier()), 1, 0, n);
+    name = sharing >= SHARE_KV ? "projection" : name;
+    return slice(l->t, param(&at, name, SHAPE(rows, k), init_xavier()), 0, 0, n);
+}
+
+/* x [b, n, h, w], e [(h,) n, k] -> e^T x, [b, k, h, w] */
+static tensor mixed(layer *l, tensor x, tensor e)
+{
+    if (!x || !e)
+        return TENSOR_NONE;
+    size_t samples = dim_of(x, 0), heads = dim_of(x, 2), n = dim_of(x, 1), k = width_of(e);
+    if (e->shape.rank == 3)
+        e = expand(l->t, e, SHAPE(samples, heads, n, k));
+    tensor y = matmul_tn(l->t, transpose(l->t, x, 1, 2), e); /* [b, h, w, k] */
+    return permute(l->t, y, (int[]){0, 3, 1, 2});
+}
+
+/* Keys and values of padding are zero before they are mixed.  x: [b, n, h, w] */
+static tensor without_padding(layer *l, tensor x)
+{
+    tensor valid = l->context->valid;
+    if (!x || !valid || lra(l))
+        return x;
+    tensor column = reshape(l->t, valid, SHAPE(dim_of(x, 0), dim_of(x, 1), 1, 1));
+    tensor keep = expand(l->t, column, x->shape), nothing = scale(l->t, x, 0);
+    return choose(l->t, keep, x, nothing);
+}
+
+static tensor low_rank(layer *l, tensor query, tensor key, tensor value)
+{
+    size_t n = key ? dim_of(key, 1) : 0;
+    tensor e = projection(l, "key_projection", n), f = projection(l, "value_projection", n);
+    tensor k = mixed(l, without_padding(l, key), e), v = mixed(l, without_padding(l, value), f);
+    struct attention_options o = {.explicit_form = config_of(l)->explicit_attention};
+    tensor y = merge_heads(l, attention(l->t, query, k, v, &o));
+    return apply_linear(l, "output", y, config_of(l)->stream, config_of(l)->output_bias);
+}
+
+/* x: [b, n, d] -> [b, n, d] */
+static tensor linformer(layer *l, tensor x, tensor memory)
+{
+    struct heads h = project_heads(l, x, memory);
+    return low_rank(l, h.query, h.key, h.value);
+}
+
+/* ---- claims ---- */
+
+/* Puts the permutation that moves row i to i * step modulo n into E and F. */
+static struct claim_pass *with_permutation(struct claim *c, struct claim_pass *plain, size_t step)
+{
+    struct assay_model *m = claim_model(c, "k=12 sharing=kv length=12 pad_is_zero=0 layers=1");
+    tape *t = claim_tape(c);
+    double e[12 * 12];
+    for (size_t i = 0; i < 12 * 12; i++)
+        e[i] = i % 12 == i / 12 * step % 12;
+    if (!m || !t || !plain)
+        return NULL;
+    claim_copy_weights(c, plain->pass.model, m);
+    model_store(m, "block.0.mixer.projection", claim_values(c, t, SHAPE(12, 12), e));
+    return claim_forward(c, m, claim_batch(c, m, 2, 12, 7));
+}
+
+/* Section 4. Products with 0 and 1 are exact; permuted, the sums over 12 keys change their order in
+ * the softmax and in its product with V, whose rounding the rest of the layers passes on: the
+ * frame's own rounding, some hundred units at this size. */
+static void full_rank_is_attention(struct claim *c)
+{
+    struct claim_pass *plain = claim_output(c, NULL, "length=12 pad_is_zero=0 layers=1"),
+                      *same = with_permutation(c, plain, 1), *moved = with_permutation(c, plain, 5);
+    if (!plain || !same || !moved)
+        return;
+    claim_equal_bits(c, plain->pass.t, plain->output, same->output, "E = F = I and the reference");
+    claim_close(c, plain->output, moved->output, 1000, 0, "E = F = a permutation");
+}
+
+/* The map from V to the output, for V = I: [n, n]. */
+static void rank_is_at_most_k(struct claim *c)
+{
+    struct assay_model *m = claim_model(c, "k=3 sharing=kv length=12 heads=1 width=12 layers=1");
+    struct claim_pass *p = m ? claim_blank(c, m, claim_batch(c, m, 1, 12, 1), 1, 12) : NULL;
+    if (!p)
+        return;
+    tape *t = p->pass.t;
+    layer l = claim_layer(c, p, "block.0.mixer");
+    double one[12 * 12];
+    for (size_t i = 0; i < 12 * 12; i++)
+        one[i] = i / 12 == i % 12;
+    tensor q = claim_random(c, t, SHAPE(1, 12, 1, 12), 1), e = projection(&l, "", 12);
+    tensor k = mixed(&l, claim_random(c, t, SHAPE(1, 12, 1, 12), 2), e);
+    tensor v = mixed(&l, claim_values(c, t, SHAPE(1, 12, 1, 12), one), e), rows;
+    struct attention_options o = {.explicit_form = true, .probability = &rows};
+    tensor map = attention(t, q, k, v, &o);
+    if (!map)
+        return;
+    /* Elimination multiplies the rounding of sums of 12 by at most 2^(k - 1) n. */
+    size_t rank = claim_rank(c, reshape(t, map, SHAPE(12, 12)), 12 * 12 * 4);
+    claim_true(c, rank == 3, "the implied 12 x 12 map has rank %zu = k", rank);
+    tensor ones = tape_filled(t, SHAPE(1, 1, 12, 1), 1);
+    claim_close(c, sum_over(t, rows, -1), ones, 4, 1, "rows of the n x k attention sum to 1");
+}
+
+/* Keys and values constant on 3 segments of 4: pooling repeats what is there. */
+static void pooled_segments_are_exact(struct claim *c)
+{
+    struct assay_model *m = claim_model(c, "projection=mean k=3 length=12 layers=1 pad_is_zero=0");
+    struct claim_pass *p = m ? claim_blank(c, m, claim_batch(c, m, 1, 12, 1), 1, 12) : NULL;
+    if (!p)
+        return;
+    tape *t = p->pass.t;
+    layer l = claim_layer(c, p, "block.0.mixer");
+    size_t w = m->config.head_width, h = m->config.heads;
+    int32_t segment[12];
+    for (int i = 0; i < 12; i++)
+        segment[i] = i / 4;
+    tensor index = tape_input_i32(t, SHAPE(1, 12), segment), q, key, value;
+    q = claim_random(c, t, SHAPE(1, 12, h, w), 1);
+    key = take(t, claim_random(c, t, SHAPE(1, 3, h * w), 2), index);
+    value = take(t, claim_random(c, t, SHAPE(1, 3, h * w), 3), index);
+    tensor k = reshape(t, key, q->shape), v = reshape(t, value, q->shape);
+    tensor pooled = low_rank(&l, q, k, v);
+    tensor whole = merge_heads(&l, attention(t, q, k, v, &(struct attention_options){0}));
+    whole = apply_linear(&l, "output", whole, m->config.stream, m->config.output_bias);
+    /* A mean of 4 equal numbers is exact; 12 exponentials against 3: a dozen roundings each. */
+    claim_close(c, whole, pooled, 100, 0, "mean pooling of constant segments and full attention");
+}
+
+static void parameters_by_sharing(struct claim *c)
+{
+    static const char *const sharing[] = {"none", "headwise", "kv", "layerwise"};
+    struct assay_model *plain = claim_model_of(c, NULL, "length=12 layers=2");
+    for (int i = 0; plain && i < 4; i++) {
+        char overrides[64];
+        snprintf(overrides, sizeof overrides, "length=12 layers=2 k=4 sharing=%s", sharing[i]);
+        struct assay_model *m = claim_model(c, overrides);
+        size_t each = config_tokens(&plain->config) * 4, h = plain->config.heads,
+               expected[] = {2 * 2 * h * each, 2 * 2 * each, 2 * each, each};
+        if (m)
+            claim_true(
+                c, m->elements[ASSAY_PARAMETER] == plain->elements[ASSAY_PARAMETER] + expected[i],
+                "sharing %s: %zu more parameters than the reference", sharing[i], expected[i]);
+    }
+}
+
+/* ---- what other code computes ---- */
+
+/* The port's share_kv ties the tokens' projections too: values are the keys. */
+static tensor tied(layer *l, const tensor *x)
+{
+    struct heads h = project_heads(l, x[0], TENSOR_NONE);
+    return low_rank(l, h.query, h.key, h.key);
+}
+
+#define PROJECTIONS(ours, theirs) \
+    {ours "query.weight", theirs "to_q.weight", TRANSPOSED}, \
+        {ours "key.weight", theirs "to_k.weight", TRANSPOSED}, \
+        {ours "output.weight", theirs "to_out.weight", TRANSPOSED}, \
+    { \
+        ours "output.bias", theirs "to_out.bias", AS_IT_IS \
+    }
+
+#define PORT "attention_bias=0 output_bias=1 k=4 width=8 heads=2 layers=1 length=16 pad_is_zero=0 "
+
+static const struct outside_name port[] = {
+    PROJECTIONS("", ""),
+    {"value.weight", "to_v.weight", TRANSPOSED},
+    {"key_projection", "proj_k", AS_IT_IS},
+    {"value_projection", "proj_v", AS_IT_IS},
+    {0},
+};
+static const struct outside_name port_tied[] = {
+    PROJECTIONS("", ""),
+    {"projection", "proj_k", AS_IT_IS},
+    {0},
+};
+#define NETWORK "net.layers.0."
+static const struct outside_name network[] = {
+    PROJECTIONS("mixer.", NETWORK "0.fn."),
+    {"mixer.value.weight", NETWORK "0.fn.to_v.weight", TRANSPOSED},
+    {"mixer.key_projection", NETWORK "0.fn.proj_k", AS_IT_IS},
+    {"mixer.value_projection", NETWORK "0.fn.proj_v", AS_IT_IS},
+    {"norm1.gain", NETWORK "0.norm.weight", AS_IT_IS},
+    {"norm1.bias", NETWORK "0.norm.bias", AS_IT_IS},
+    {"ffn.in.weight", NETWORK "1.fn.w1.weight", TRANSPOSED},
+    {"ffn.in.bias", NETWORK "1.fn.w1.bias", AS_IT_IS},
+    {"ffn.out.weight", NETWORK "1.fn.w2.weight", TRANSPOSED},
+    {"ffn.out.bias", NETWORK "1.fn.w2.bias", AS_IT_IS},
+    {"norm2.gain", NETWORK "1.norm.weight", AS_IT_IS},
+    {"norm2.bias", NETWORK "1.norm.bias", AS_IT_IS},
+    {0},
+};
+static const struct outside_name lra_names[] = {
+    {"query.weight", "query/kernel", AS_IT_IS}, {"key.weight", "key/kernel", AS_IT_IS},
+    {"value.weight", "value/kernel", AS_IT_IS}, {"output.weight", "out/kernel", AS_IT_IS},
+    {"projection", "lr_kernel", AS_IT_IS},      {0},
+};
+
+#define LRA "form=lra k=4 width=16 heads=2 head_width=4 layers=1 attention_bias=0 output_bias=0 "
+
+/* clang-format off */
+static const struct outside_section outside[] = {
+    {"port/attention", .overrides = PORT "sharing=headwise", .names = port},
+    {"port/attention_short", .overrides = PORT "sharing=headwise", .names = port},
+    {"port/attention_one_kv_head", .overrides = PORT "sharing=headwise key_heads=1", .names = port},
+    {"port/attention_share_kv", .overrides = PORT "sharing=kv", .names = port_tied, .apply = tied},
+    {"port/network", .overrides = PORT "sharing=headwise hidden=32 activation=gelu",
+     .names = network, .apply = outside_block, .path = "block.0"},
+    {"lra/attention", .overrides = LRA "length=20", .names = lra_names},
+    {"lra/attention_n20", "lra/attention", LRA "length=20", .names = lra_names},
+    {"lra/encoder", .overrides = "form=lra k=16", .names = lra_names,
+     .encoder = "LinformerAttention_1"},
+    {0},
+};
+
+/* ---- descriptor ---- */
+
+static double extra_parameters(const struct assay_config *c)
+{
+    double each = c->hyper[2] != 0 ? 0 : (double)config_tokens(c) * c->hyper[0];
+    int sharing = c->hyper[3] != 0 ? SHARE_KV : (int)c->hyper[1];
+    double matrices[] = {2 * (double)(c->layers * c->key_heads), 2 * (double)c->layers,
+                         (double)c->layers, 1};
+    return each * matrices[sharing];
+}
+
+static double multiply_adds(const struct assay_config *c, size_t n)
+{
+    double d = (double)c->width, inner = (double)(c->heads * c->head_width);
+    return (double)n * (4 * d * inner + 4 * c->hyper[0] * inner);
+}
+
+static const char *legal(const struct assay_config *c)
+{
+    if (c->frame != FRAME_ENCODER && c->hyper[3] == 0)
+        return "frame: expected encoder: every projected row mixes all positions";
+    return NULL;
+}
+
+static const char *const forms[] = {"paper", "lra", NULL};
+static const char *const projections[] = {"learned", "mean", NULL};
+static const char *const sharings[] = {"none", "headwise", "kv", "layerwise", NULL};
+
+const struct assay_variant assay_variant_linformer = {
+    .id = "linformer",
+    .title = "Linformer: Self-Attention with Linear Complexity",
+    .authors = "Wang et al. 2020",
+    .idea = "Keys and values are mixed along the sequence to k rows by a learned matrix: O(n k).",
+    .equations = "y = softmax(Q (E^T K)^T / sqrt(w)) F^T V",
+    .source = {"arXiv:2006.04768", "google-research/long-range-arena",
+               "the paper; form=lra by google-research/long-range-arena", CONFIDENCE_HIGH},
+    .kind = KIND_VARIANT, .family = "low-rank-attention", .replaces = "mixer",
+    .slot = {.mixer = linformer},
+    .hypers = (const struct variant_hyper[]){
+        {"k", "rows that keys and values are mixed to", 256, 4, at_least_one, "at least 1", NULL},
+        {"sharing", "of E and F: none, by heads, by keys and values too, by layers too", 1, 1,
+         is_choice, "none, headwise, kv or layerwise", sharings},
+        {"projection", "learned, or the mean of n / k neighbours", 0, 0, is_choice,
+         "learned or mean", projections},
+        {"form", "lra: the benchmark's, sharing=kv without masks", 0, 0, is_choice,
+         "paper or lra", forms},
+        {0}},
+    .settings = (const struct variant_setting[]){
+        {"default", "preset=pre_ln"},
+        {"layerwise", "preset=pre_ln sharing=layerwise"},
+        {"lra", "preset=pre_ln form=lra"},
+        {0}},
+    .forms = (const struct variant_form[]){{"parallel", "", false, FORM_BITS, 0, NULL}, {0}},
+    .properties = (const struct variant_property[]){
+        {PROPERTY_CAUSAL, HOLDS_NO, 0, "form=lra frame=decoder head=language",
+         "every projected row mixes all positions"},
+        {PROPERTY_SAMPLE_INDEPENDENT, HOLDS_BITS, 0, NULL, "sums run within a sample"},
+        {PROPERTY_PERMUTATION_EQUIVARIANT, HOLDS_NO, 0, "position=none frame=encoder",
+         "E and F know positions"},
+        {PROPERTY_DIFFERENTIABLE, HOLDS_ROUNDING, 0, NULL, NULL},
+        {0}},
+    .claims = (const struct variant_claim[]){
+        {CLAIM_IDENTITY, "k = n with E = F = I is attention, a permutation up to rounding",
+         full_rank_is_attention, 0},
+        {CLAIM_IDENTITY, "the implied n x n map has rank k; its rows are weighted by attention",
+         rank_is_at_most_k, 0},
+        {CLAIM_IDENTITY, "mean pooling of constant segments is full attention",
+         pooled_segments_are_exact, 0},
+        {CLAIM_COUNT, "2 h k n, 2 k n, k n parameters a layer, or k n in all, by sharing",
+         parameters_by_sharing, 0},
+        {CLAIM_OUTSIDE, "the port's layers; the benchmark's layer and encoder",
+         outside_meets_sections, 0},
+        {0}},
+    .outside = outside,
+    .untested = "Accuracies of the Long Range Arena (35.70, 53.94, 52.27, 38.56, 76.34) and "
+                "RoBERTa's perplexities need the full-size runs.",
+    .legal = legal,
+    .extra_parameters = extra_parameters,
+    .mixer_multiply_adds = multiply_adds,
+};
+/* clang-format on */
