@@ -265,6 +265,9 @@ tensor linear_bias(layer *l, size_t in, size_t out);
 /* dropout at the configured rate while training */
 tensor drop(layer *l, const char *name, tensor x);
 struct attention_options attention_defaults(layer *l, tensor key, tensor memory);
+/* The pairs that self-attention of n tokens allows, for scores that a mixer makes itself: i32
+ * [b or 1, 1, n, n], or NONE where it allows all. */
+tensor pairs_allowed(layer *l, size_t n);
 /* Queries, keys, values of the configured heads, rotated and cached:
  * [b, n, h, w], [b, n_k, g, w], [b, n_k, g, w]. */
 struct heads { tensor query, key, value; };

@@ -120,5 +120,6 @@ bool at_least_one(double x);
 bool positive(double x);
 bool not_negative(double x);
 bool is_choice(double x);
+bool is_flag(double x);               /* 0 or 1 */
 
 #endif

@@ -456,6 +456,11 @@ bool not_negative(double x)
 {
     return x >= 0;
 }
+bool is_flag(double x)
+{
+    return x == 0 || x == 1;
+}
+
 bool is_choice(double x)
 {
     return x >= 0;

@@ -67,6 +67,22 @@ struct attention_options attention_defaults(layer *l, tensor key, tensor memory)
     };
 }
 
+tensor pairs_allowed(layer *l, size_t n)
+{
+    const struct assay_context *x = l->context;
+    size_t samples = x->valid ? dim_of(x->valid, 0) : 1;
+    if (!x->valid && !x->causal)
+        return TENSOR_NONE;
+    const int32_t *valid = x->valid ? ids_of(x->valid) : NULL;
+    int32_t *allowed = tape_allocate(l->t, samples * n * n * sizeof *allowed);
+    for (size_t e = 0; allowed && e < samples * n * n; e++) {
+        size_t i = e / n % n, j = e % n, sample = e / (n * n);
+        allowed[e] = (!x->causal || j <= i)
+                     && (!valid || (valid[sample * n + i] && valid[sample * n + j]));
+    }
+    return allowed ? tape_input_i32(l->t, SHAPE(samples, 1, n, n), allowed) : TENSOR_NONE;
+}
+
 /* softmax(q k^T / sqrt(w)) v, heads side by side, then the output projection.
  * x: [b, n, d] -> [b, n, d] */
 tensor reference_mixer(layer *l, tensor x, tensor memory)
