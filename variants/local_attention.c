@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Local attention: softmax attention inside blocks of tokens, and of their neighbours if asked.
+ * Baseline of Tay et al. 2020, arXiv:2011.04006, after Parmar et al. 2018; form=lra by
+ * google-research/long-range-arena (local_attention.py), form=paper by the block-diagonal
+ * definition, with lucidrains/local-attention as witness for windows.
+ *
+ *     y_p = sum_q softmax_q(Q_p K_q / sqrt(w)) V_q over q with floor(q / B) = floor(p / B)
+ *     look_backward, look_forward: that many blocks on either side too; exact: |p - q| <= B as well
+ *
+ * Replaces the mixer; O(n B). Tokens that fill the last block are no keys. form=lra is the
+ * benchmark's layout: its reshape makes group(p) = p mod (N / B), a strided pattern; a whole block
+ * of zeros is appended even where B divides n, and counts as keys; padding is masked at the place
+ * j B + i, which belongs to another token than member i of group j. Deviations: none. */
+#include "ref/blocks.h"
+#include "ref/claim.h"
+
+enum { BLOCK, BACKWARD, FORWARD, EXACT, FORM };
+
+struct window {
+    bool causal, exact;
+    size_t block;
+};
+
+static bool in_window(const void *pattern, size_t head, size_t query, size_t key)
+{
+    const struct window *w = pattern;
+    (void)head;
+    size_t distance = query > key ? query - key : key - query;
+    return (!w->causal || key <= query) && (!w->exact || distance <= w->block);
+}
+
+/* query, key, value: [b, n, h, w] */
+static tensor contiguous(layer *l, const struct heads *h)
+{
+    size_t n = dim_of(h->query, 1);
+    struct window *w = tape_allocate(l->t, sizeof *w);
+    struct block_pattern p = {
+        .size = hyper_n(l, "block"), .heads = 1, .sees = in_window, .pattern = w};
+    size_t before = hyper_n(l, "look_backward"), after = hyper_n(l, "look_forward");
+    p.seen = before + 1 + after;
+    p.index = neighbour_blocks(l->t, (n + p.size - 1) / p.size, before, after);
+    if (!w || !p.index)
+        return TENSOR_NONE;
+    *w = (struct window){l->context->causal, hyper(l, "exact") > 0, p.size};
+    struct attention_options o = {.uniform_if_empty = config_of(l)->pad_is_zero};
+    return block_attention(l->t, h->query, h->key, h->value, &p, l->context->valid, &o);
+}
+
+/* [b, N, h, w] -> [b G, B, h, w]: member i of group j is token i G + j, G = N / B */
+static tensor strided_groups(tape *t, tensor x, size_t block)
+{
+    if (!x)
+        return TENSOR_NONE;
+    size_t groups = dim_of(x, 1) / block, h = dim_of(x, 2), w = width_of(x);
+    tensor y = reshape(t, x, SHAPE(dim_of(x, 0), block, groups, h, w));
+    return reshape(t, transpose(t, y, 1, 2), SHAPE(dim_of(x, 0) * groups, block, h, w));
+}
+
+static tensor from_groups(tape *t, tensor y, size_t samples)
+{
+    if (!y)
+        return TENSOR_NONE;
+    size_t groups = dim_of(y, 0) / samples, block = dim_of(y, 1), h = dim_of(y, 2), w = width_of(y);
+    tensor x = transpose(t, reshape(t, y, SHAPE(samples, groups, block, h, w)), 1, 2);
+    return reshape(t, x, SHAPE(samples, groups * block, h, w));
+}
+
+/* The validity of padded tokens in their order, read as [b G, B]. */
+static tensor misplaced_validity(layer *l, size_t samples, size_t n, size_t block)
+{
+    size_t all = n + block - n % block;
+    tensor valid = l->context->valid;
+    int32_t *ids = valid ? tape_allocate(l->t, samples * all * sizeof *ids) : NULL;
+    for (size_t e = 0; ids && e < samples * all; e++)
+        ids[e] = e % all >= n || ids_of(valid)[e / all * n + e % all];
+    return ids ? tape_input_i32(l->t, SHAPE(samples * all / block, block), ids) : TENSOR_NONE;
+}
+
+static tensor strided(layer *l, const struct heads *h)
+{
+    tape *t = l->t;
+    size_t samples = dim_of(h->query, 0), n = dim_of(h->query, 1), block = hyper_n(l, "block");
+    size_t extra = block - n % block;
+    tensor q = strided_groups(t, pad(t, h->query, 1, 0, extra), block);
+    tensor k = strided_groups(t, pad(t, h->key, 1, 0, extra), block);
+    tensor v = strided_groups(t, pad(t, h->value, 1, 0, extra), block);
+    tensor valid = misplaced_validity(l, samples, n, block);
+    struct attention_options o = {.causal = l->context->causal,
+                                  .uniform_if_empty = true,
+                                  .key_valid = valid,
+                                  .query_valid = valid};
+    return slice(t, from_groups(t, attention(t, q, k, v, &o), samples), 1, 0, n);
+}
+
+/* x: [b, n, d] -> [b, n, d]; between two sequences attention stays as it is. */
+static tensor local_attention(layer *l, tensor x, tensor memory)
+{
+    if (memory)
+        return assay_reference_slots.mixer(l, x, memory);
+    struct heads h = project_heads(l, x, TENSOR_NONE);
+    if (!h.query || !h.key || !h.value)
+        return TENSOR_NONE;
+    tensor y = hyper_is(l, "form", "lra") ? strided(l, &h) : contiguous(l, &h);
+    return apply_linear(l, "output", merge_heads(l, y), config_of(l)->stream,
+                        config_of(l)->output_bias);
+}
+
+/* ---- claims ---- */
+
+struct alone {
+    struct claim_pass *p;
+    layer l;
+    tape *t;
+    struct heads h;
+};
+
+#define SMALL "length=12 layers=1 width=8 heads=2 pad_is_zero=0 "
+
+/* A layer alone, with queries, keys and values [1, 12, 2, 4]. */
+static bool open_alone(struct claim *c, struct alone *a, const char *overrides)
+{
+    struct assay_model *m = claim_model(c, overrides);
+    struct assay_shape shape = SHAPE(1, 12, 2, 4);
+    a->p = m ? claim_blank(c, m, claim_batch(c, m, 1, 12, 1), 1, 12) : NULL;
+    if (!a->p)
+        return false;
+    a->t = a->p->pass.t;
+    a->l = claim_layer(c, a->p, "block.0.mixer");
+    a->h.query = claim_random(c, a->t, shape, 1);
+    a->h.key = claim_random(c, a->t, shape, 2);
+    a->h.value = claim_random(c, a->t, shape, 3);
+    return true;
+}
+
+/* Scores are the same chains; sums over the keys of a block run in other lanes than over all. */
+static void equals_the_masked_form(struct claim *c)
+{
+    struct alone a;
+    for (int causal = 0; causal < 2; causal++) {
+        int32_t allowed[12 * 12];
+        for (int e = 0; e < 12 * 12; e++)
+            allowed[e] = e / 12 / 4 == e % 12 / 4 && (!causal || e % 12 <= e / 12);
+        if (!open_alone(c, &a, SMALL "block=4"))
+            return;
+        a.p->context->causal = causal;
+        struct attention_options o = {.explicit_form = true};
+        o.allowed = tape_input_i32(a.t, SHAPE(1, 1, 12, 12), allowed);
+        tensor whole = attention(a.t, a.h.query, a.h.key, a.h.value, &o);
+        claim_close(c, contiguous(&a.l, &a.h), whole, 4 * (4 + 4), 0,
+                    causal ? "causal: blocks and the n x n mask" : "blocks and the n x n mask");
+    }
+}
+
+static void limits_of_the_block(struct claim *c)
+{
+    struct claim_pass *plain = claim_output(c, NULL, "length=12 layers=1 pad_is_zero=0"),
+                      *whole =
+                          claim_output(c, c->variant, "length=12 layers=1 pad_is_zero=0 block=12");
+    struct alone a;
+    if (plain && whole)
+        claim_equal_bits(c, plain->pass.t, plain->output, whole->output, "B = n and the reference");
+    if (open_alone(c, &a, SMALL "block=1"))
+        claim_equal_bits(c, a.t, contiguous(&a.l, &a.h), a.h.value, "B = 1 and the values");
+}
+
+/* Two layers deep, a token of block 1 is changed. */
+static void blocks_are_independent(struct claim *c)
+{
+    struct alone a;
+    if (!open_alone(c, &a, SMALL "block=4"))
+        return;
+    tensor x = claim_random(c, a.t, SHAPE(1, 12, 8), 4), y[2];
+    tensor other = claim_random(c, a.t, SHAPE(1, 12, 8), 5);
+    tensor part[3];
+    part[0] = slice(a.t, x, 1, 0, 5);
+    part[1] = slice(a.t, other, 1, 5, 1);
+    part[2] = slice(a.t, x, 1, 6, 6);
+    tensor changed = concat(a.t, 1, 3, part), in[] = {x, changed};
+    for (int i = 0; i < 2; i++) {
+        tensor once = local_attention(&a.l, in[i], TENSOR_NONE);
+        y[i] = local_attention(&a.l, once, TENSOR_NONE);
+    }
+    for (size_t block = 0; block < 3; block++) {
+        tensor one = slice(a.t, y[0], 1, 4 * block, 4), two = slice(a.t, y[1], 1, 4 * block, 4);
+        if (block == 1)
+            claim_differs(c, one, two, 1000, "the changed token's block");
+        else
+            claim_equal_bits(c, a.t, one, two, "another block, two layers deep");
+    }
+    tensor turned = local_attention(&a.l, roll(a.t, x, 1, 4), TENSOR_NONE);
+    tensor straight = roll(a.t, local_attention(&a.l, x, TENSOR_NONE), 1, 4);
+    claim_equal_bits(c, a.t, turned, straight, "blocks permuted before and after");
+}
+
+/* The perfect shuffle i G + j -> j B + i, where nothing is padded: 12 tokens, B = 4, G = 3. */
+static void strided_is_shuffled(struct claim *c)
+{
+    struct alone a;
+    int32_t to[12];
+    if (!open_alone(c, &a, SMALL "block=4"))
+        return;
+    for (int p = 0; p < 12; p++)
+        to[p] = p % 4 * 3 + p / 4;
+    tensor index = tape_input_i32(a.t, SHAPE(1, 12), to), in[] = {a.h.query, a.h.key, a.h.value};
+    tensor grouped[3], shuffled[3];
+    for (int i = 0; i < 3; i++) {
+        grouped[i] = strided_groups(a.t, in[i], 4);
+        tensor rows = take(a.t, reshape(a.t, in[i], SHAPE(1, 12, 8)), index);
+        shuffled[i] = reshape(a.t, rows, SHAPE(1, 12, 2, 4));
+    }
+    struct attention_options o = {0};
+    tensor y = from_groups(a.t, attention(a.t, grouped[0], grouped[1], grouped[2], &o), 1);
+    struct heads h = {shuffled[0], shuffled[1], shuffled[2]};
+    tensor z = contiguous(&a.l, &h), back = take(a.t, reshape(a.t, y, SHAPE(1, 12, 8)), index);
+    claim_equal_bits(c, a.t, back, reshape(a.t, z, SHAPE(1, 12, 8)),
+                     "strided groups and shuffled blocks");
+}
+
+/* ---- what other code computes ---- */
+
+/* Bare queries, keys and values [b, h, n, w]. */
+static tensor port_windows(layer *l, const tensor *x)
+{
+    struct heads h;
+    h.query = transpose(l->t, x[0], 1, 2);
+    h.key = transpose(l->t, x[1], 1, 2);
+    h.value = transpose(l->t, x[2], 1, 2);
+    return transpose(l->t, contiguous(l, &h), 1, 2);
+}
+
+/* clang-format off */
+static const char *const qkv[] = {"q", "k", "v", NULL};
+
+#define PORT(name, options, is_causal) \
+    {"port/" name, .overrides = "width=4 heads=1 layers=1 block=4 length=" options, \
+     .inputs = qkv, .apply = port_windows, .causal = is_causal}
+#define LRA "form=lra block=4 width=16 heads=2 head_width=4 layers=1 attention_bias=0 output_bias=0 "
+
+static const struct outside_section outside[] = {
+    PORT("block", "16", false),
+    PORT("block_autopad", "14", false),
+    PORT("block_causal", "16", true),
+    PORT("look_around1", "16 look_backward=1 look_forward=1", false),
+    PORT("look_around1_exact", "16 look_backward=1 look_forward=1 exact=1", false),
+    PORT("lookback1_causal", "16 look_backward=1", true),
+    PORT("lookback1_exact_causal", "16 look_backward=1 exact=1", true),
+    {"lra/attention", .overrides = LRA "length=15", .names = outside_lra_projections},
+    {"lra/attention_divisible", "lra/attention", LRA "length=16",
+     .names = outside_lra_projections},
+    {"lra/encoder", .overrides = "form=lra block=4 layers=2", .names = outside_lra_projections,
+     .encoder = "LocalAttention_1"},
+    {0}};
+
+/* ---- descriptor ---- */
+
+/* Pairs of n tokens that are seen; the benchmark's form sees whole groups. */
+static double pairs(const struct assay_config *c, size_t n)
+{
+    size_t block = (size_t)c->hyper[BLOCK], back = (size_t)c->hyper[BACKWARD] * block,
+           ahead = (size_t)c->hyper[FORWARD] * block, sum = 0;
+    bool causal = c->frame == FRAME_DECODER;
+    struct window w = {causal, c->hyper[EXACT] > 0, block};
+    if (c->hyper[FORM] > 0)
+        return (double)(n + block - n % block) * (causal ? (double)(block + 1) / 2 : (double)block);
+    for (size_t i = 0; i < n; i++) {
+        size_t start = i / block * block, end = start + block + ahead;
+        for (size_t j = start > back ? start - back : 0; j < (end < n ? end : n); j++)
+            sum += in_window(&w, 0, i, j);
+    }
+    return (double)sum;
+}
+
+static double multiply_adds(const struct assay_config *c, size_t n)
+{
+    double d = (double)c->width, inner = (double)(c->heads * c->head_width);
+    return 4 * (double)n * d * inner + 2 * pairs(c, n) * inner;
+}
+
+static const char *legal(const struct assay_config *c)
+{
+    return c->key_heads == c->heads ? NULL : "key_heads: expected as many as heads";
+}
+
+static const char *const forms[] = {"paper", "lra", NULL};
+
+const struct assay_variant assay_variant_local_attention = {
+    .id = "local_attention",
+    .title = "Local attention in blocks (Long Range Arena's baseline)",
+    .authors = "Tay et al. 2020",
+    .idea = "Softmax attention inside blocks of B tokens only: O(n B), no path between blocks.",
+    .equations = "y_p = sum_q softmax_q(Q_p K_q / sqrt(w)) V_q over the q of p's block",
+    .source = {"arXiv:2011.04006", "google-research/long-range-arena",
+               "the block-diagonal definition; form=lra by the benchmark's code",
+               CONFIDENCE_HIGH},
+    .kind = KIND_VARIANT, .family = "sparse-attention", .replaces = "mixer",
+    .slot = {.mixer = local_attention},
+    .hypers = (const struct variant_hyper[]){
+        {"block", "tokens of a block", 50, 4, at_least_one, "at least 1", NULL},
+        {"look_backward", "blocks seen before the own one", 0, 0, not_negative, "at least 0", NULL},
+        {"look_forward", "blocks seen after the own one", 0, 0, not_negative, "at least 0", NULL},
+        {"exact", "keys at most a block's length away", 0, 0, is_flag, "0 or 1", NULL},
+        {"form", "lra: the benchmark's strided groups", 0, 0, is_choice, "paper or lra", forms},
+        {0}},
+    .settings = (const struct variant_setting[]){
+        {"default", "preset=pre_ln"},
+        {"causal", "preset=pre_ln frame=decoder head=language pad_is_zero=0 look_backward=1"},
+        {"window", "preset=pre_ln look_backward=1 look_forward=1 exact=1"},
+        {"lra", "preset=pre_ln form=lra"},
+        {0}},
+    .forms = (const struct variant_form[]){{"parallel", "", false, FORM_BITS, 0, NULL}, {0}},
+    .properties = (const struct variant_property[]){
+        {PROPERTY_CAUSAL, HOLDS_BITS, 0, "form=paper frame=decoder head=language",
+         "masked inside the block"},
+        {PROPERTY_SAMPLE_INDEPENDENT, HOLDS_BITS, 0, NULL, "sums run within a sample"},
+        {PROPERTY_PERMUTATION_EQUIVARIANT, HOLDS_NO, 0,
+         "form=paper position=none frame=encoder", "blocks know positions"},
+        {PROPERTY_DIFFERENTIABLE, HOLDS_ROUNDING, 0, NULL, NULL},
+        {0}},
+    .claims = (const struct variant_claim[]){
+        {CLAIM_IDENTITY, "equals attention under the block-diagonal mask", equals_the_masked_form,
+         0},
+        {CLAIM_IDENTITY, "B = n is the reference, B = 1 passes the values on",
+         limits_of_the_block, 0},
+        {CLAIM_IDENTITY, "blocks are independent at any depth, and permute as wholes",
+         blocks_are_independent, 0},
+        {CLAIM_IDENTITY, "the benchmark's groups are blocks of shuffled tokens",
+         strided_is_shuffled, 0},
+        {CLAIM_OUTSIDE, "the port's windows; the benchmark's layer and encoder",
+         outside_meets_sections, 0},
+        {0}},
+    .outside = outside,
+    .untested = "Accuracies of the Long Range Arena (15.82, 52.98, 53.39, 41.46, 66.63) need the "
+                "full-size runs. That a needle further than a block can't be learnt follows from "
+                "the independence of blocks.",
+    .legal = legal,
+    .mixer_multiply_adds = multiply_adds,
+};
+/* clang-format on */
