@@ -20,12 +20,14 @@ enum assay_kind { ASSAY_PARAMETER, ASSAY_BUFFER, ASSAY_DRAW, ASSAY_KINDS };
 
 enum assay_init_rule {
     INIT_CONSTANT, INIT_NORMAL, INIT_TRUNCATED_NORMAL, INIT_UNIFORM, INIT_XAVIER_UNIFORM,
-    INIT_XAVIER_NORMAL, INIT_LECUN_NORMAL, INIT_KAIMING_UNIFORM, INIT_TORCH_UNIFORM, INIT_TABLE
+    INIT_XAVIER_NORMAL, INIT_LECUN_NORMAL, INIT_KAIMING_UNIFORM, INIT_TORCH_UNIFORM, INIT_ORTHOGONAL, INIT_TABLE
 };
 
 /* Rules that use fans read them from the shape: in = product of all axes but the last,
  * out = last axis. `fan_in` overrides (a bias of PyTorch's default needs its layer's).
  * a, b: constant; standard deviation and cut; bounds; gain.
+ * ORTHOGONAL: rows orthogonal in blocks of as many as there are columns, the last block cut; a = 0:
+ * as long as rows of independent normal numbers, 1: of length sqrt(columns).
  * TABLE: values filled by the function from the shape and `a` (numbers in binary64, rounded once to
  * binary32). */
 struct assay_init {
@@ -78,6 +80,11 @@ static inline struct assay_init init_lecun_normal(void)
 static inline struct assay_init init_torch_uniform(size_t fan_in)
 {
     return (struct assay_init){INIT_TORCH_UNIFORM, 1, 0, fan_in, NULL};
+}
+
+static inline struct assay_init init_orthogonal(double equal_lengths)
+{
+    return (struct assay_init){INIT_ORTHOGONAL, equal_lengths, 0, 0, NULL};
 }
 
 static inline struct assay_init init_table(void (*table)(struct assay_shape, double, double *),

@@ -88,6 +88,17 @@ static void draw_values(const struct assay_entry *e, struct assay_rng *rng, doub
         }
 }
 
+/* Rounded once, at the end. */
+static bool draw_orthogonal(const struct assay_entry *e, struct assay_rng *rng, double *value)
+{
+    size_t columns = e->shape.rank ? e->shape.dim[e->shape.rank - 1] : 1;
+    size_t rows = columns ? e->elements / columns : 0;
+    bool drawn = orthogonal_rows(rng, rows, columns, e->init.a > 0, value);
+    for (size_t i = 0; drawn && i < e->elements; i++)
+        value[i] = rounded(value[i]);
+    return drawn;
+}
+
 const char *model_initialise(struct assay_model *m, uint64_t seed)
 {
     m->seed = seed;
@@ -103,7 +114,13 @@ const char *model_initialise(struct assay_model *m, uint64_t seed)
         } else {
             struct assay_rng rng;
             assay_rng_named(&rng, seed, e->name);
-            draw_values(e, &rng, value);
+            if (e->init.rule == INIT_ORTHOGONAL) {
+                if (!draw_orthogonal(e, &rng, value)) {
+                    free(value);
+                    return "out of memory for initial values";
+                }
+            } else
+                draw_values(e, &rng, value);
         }
         model_write_f64(m, e, value);
         free(value);

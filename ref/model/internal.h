@@ -46,4 +46,8 @@ tensor pool_rows(layer *l, tensor x);
 tensor run_stack(layer *l, const char *path, tensor x);
 struct assay_init weight_init(const layer *l, size_t fan_in);
 
+/* values [rows, columns] by INIT_ORTHOGONAL, in binary64; false without memory. */
+bool orthogonal_rows(struct assay_rng *rng, size_t rows, size_t columns, bool equal_lengths,
+                     double *values);
+
 #endif
