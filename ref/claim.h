@@ -122,7 +122,7 @@ struct assay_batch *claim_batch_of(struct claim *c, int inputs, const struct ass
  * encoder on input/ids. */
 struct outside_section {
     const char *section;              /* "port/layer_causal" */
-    const char *weights;              /* the section whose param/ it uses; NULL: its own */
+    const char *weights;              /* whose param/, and input/ if need be, it uses; NULL: own */
     const char *overrides;            /* configuration of the model around it */
     /* of weights, under the layer's path; a name of theirs that begins with '/' is the section's:
      * "/buffer/rotations" */

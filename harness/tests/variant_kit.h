@@ -39,19 +39,17 @@ __attribute__((unused)) static void kit_close(struct kit *k)
 
 /* The subject's model with `more` overrides; batches of `samples` x `length`.
  * False, with a diagnosis, if it can't be built. */
-__attribute__((unused)) static bool kit_open(struct kit *k, const struct assay_kernels *kernels,
-                                             const struct subject *s, const char *more,
-                                             size_t samples, size_t length)
+__attribute__((unused)) static bool kit_open_config(struct kit *k,
+                                                    const struct assay_kernels *kernels,
+                                                    const struct assay_variant *v,
+                                                    const struct assay_config *config,
+                                                    size_t samples, size_t length)
 {
-    char text[1024], error[400] = "out of memory";
-    struct assay_config config;
+    char error[400] = "out of memory";
     *k = (struct kit){0};
-    snprintf(text, sizeof text, "%s %s", s->setting->overrides, more);
-    const struct assay_variant *v = s->variant == &assay_variant_reference ? NULL : s->variant;
-    bool made = config_make(&config, v, text, error, sizeof error) == 0;
-    k->batch = made ? batch_random(&config, samples, length, 11) : NULL;
-    made = k->batch
-           && model_open(&k->model, kernels, v, &config, k->batch, 5, error, sizeof error) == 0;
+    k->batch = batch_random(config, samples, length, 11);
+    bool made = k->batch
+                && model_open(&k->model, kernels, v, config, k->batch, 5, error, sizeof error) == 0;
     made = made && tape_open(&k->t, kernels) == 0;
     if (made)
         k->gradients = calloc(k->model.elements[ASSAY_PARAMETER] + 1, kernels->element);
@@ -64,8 +62,24 @@ __attribute__((unused)) static bool kit_open(struct kit *k, const struct assay_k
                                       .denominator = (double)samples};
         return true;
     }
-    diag("%s with '%s': %s", s->label, more, error);
+    diag("%s: %s", v ? v->id : "reference", error);
     kit_close(k);
+    return false;
+}
+
+__attribute__((unused)) static bool kit_open(struct kit *k, const struct assay_kernels *kernels,
+                                             const struct subject *s, const char *more,
+                                             size_t samples, size_t length)
+{
+    char text[1024], error[400];
+    struct assay_config config;
+    *k = (struct kit){0};
+    snprintf(text, sizeof text, "%s %s", s->setting->overrides, more);
+    const struct assay_variant *v = s->variant == &assay_variant_reference ? NULL : s->variant;
+    if (config_make(&config, v, text, error, sizeof error) == 0
+        && kit_open_config(k, kernels, v, &config, samples, length))
+        return true;
+    diag("%s with '%s': no model", s->label, more);
     return false;
 }
 

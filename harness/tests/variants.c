@@ -87,8 +87,6 @@ static void check_counts(const struct subject *s)
 {
     const struct assay_kernels *kernels = assay_kernels_cpu(ASSAY_F32, NULL);
     struct kit mine, theirs;
-    const struct subject plain = {&assay_variant_reference,
-                                  &(struct variant_setting){"default", ""}, "reference"};
     if (!s->variant->extra_parameters && !s->variant->mixer_multiply_adds)
         return;
     if (!kit_open(&mine, kernels, s, "pad_is_zero=0", SAMPLES, LENGTH)) {
@@ -96,11 +94,7 @@ static void check_counts(const struct subject *s)
         return;
     }
     const struct assay_config *c = &mine.model.config;
-    char frame[256];
-    snprintf(frame, sizeof frame, "layers=%zu pad_is_zero=0 frame=%s head=%s", c->layers,
-             c->frame == FRAME_DECODER ? "decoder" : "encoder",
-             c->head == HEAD_LANGUAGE ? "language" : "classify");
-    if (kit_open(&theirs, kernels, &plain, frame, SAMPLES, LENGTH)) {
+    if (kit_open_config(&theirs, kernels, NULL, c, SAMPLES, LENGTH)) {
         double extra = (double)mine.model.elements[ASSAY_PARAMETER]
                        - (double)theirs.model.elements[ASSAY_PARAMETER];
         if (s->variant->extra_parameters)

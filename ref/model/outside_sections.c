@@ -159,13 +159,15 @@ tensor outside_block(layer *l, const tensor *input)
 static void meet_layer(struct claim *c, const struct outside_section *s)
 {
     static const char *const only_x[] = {"x", NULL};
+    const char *weights = s->weights ? s->weights : s->section;
     const char *const *inputs = s->inputs ? s->inputs : only_x;
     struct assay_model *m = claim_model(c, s->overrides);
     struct assay_shape shape[INPUTS];
     char name[NAME], ours[NAME];
     int count = 0;
     for (; m && inputs[count] && count < INPUTS; count++) {
-        named(c, s->section, "input/", inputs[count], name);
+        const char *from = has(c, s->section, "input/", inputs[count]) ? s->section : weights;
+        named(c, from, "input/", inputs[count], name);
         if (!c->outside || !c->outside(c->archive, name, &shape[count])) {
             claim_true(c, false, "the outside vectors have '%s'", name);
             return;
@@ -174,7 +176,7 @@ static void meet_layer(struct claim *c, const struct outside_section *s)
     size_t samples = count ? shape[0].dim[0] : 0, n = m ? m->config.length : 0;
     const char *path = s->path ? s->path : "block.0.mixer";
     snprintf(ours, sizeof ours, "%s%s", path, *path ? "." : "");
-    load(c, m, ours, s->weights ? s->weights : s->section, s);
+    load(c, m, ours, weights, s);
     struct claim_pass *p =
         m ? claim_blank(c, m, claim_batch(c, m, samples, n, 1), samples, n) : NULL;
     if (!p)
@@ -182,7 +184,8 @@ static void meet_layer(struct claim *c, const struct outside_section *s)
     tape *t = p->pass.t;
     tensor input[INPUTS + 1] = {0};
     for (int i = 0; i < count; i++) {
-        named(c, s->section, "input/", inputs[i], name);
+        const char *from = has(c, s->section, "input/", inputs[i]) ? s->section : weights;
+        named(c, from, "input/", inputs[i], name);
         input[i] = outside_tensor(c, t, name, AS_IT_IS, shape[i]);
     }
     p->context->causal = s->causal;

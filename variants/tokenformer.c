@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* TokenFormer: every projection is attention from its input to learned pairs of key and value
+ * tokens, so that a model grows by appending pairs.
+ * Wang et al. 2024, arXiv:2410.23168; settled by the official code (Haiyang-W/TokenFormer,
+ * megatron/model/tokenformer.py).
+ *
+ *     Pattention(x) = gelu(tau A / |A|) V,  A = x K^T        K: [P, in], V: [P, out]
+ *     tau = sqrt(P), |A| the root of a row's sum of squares; no bias, no scale, no epsilon
+ *     normalisation=gelu_l2_norm: tau gelu(A) / |gelu(A)|;  softmax: P softmax(A)
+ *
+ * Replaces the linear layers of attention, the feed-forward layer (one Pattention) and the norms
+ * (only the last has weights). Growing appends zero keys and any values: scores of 0 and gelu(0) = 0
+ * add nothing, so that the function stays if tau does: `tau_share` is the share of the tokens that tau
+ * counts (1: all, as in the code, where growing changes the function). Deviations: none. */
+#include <stdio.h>
+#include <string.h>
+
+#include "ref/arith.h"
+#include "ref/claim.h"
+
+enum { QKV, PROJECTION, FFN, NORMALISATION, TAU_SHARE };
+
+static double root(const layer *l, double x)
+{
+    return assay_scalar_sqrt(profile_of(l), assay_scalar(profile_of(l), x));
+}
+
+/* a tau / |a| over the last axis */
+static tensor unit_rows(tape *t, tensor a, double tau)
+{
+    tensor length = square_root(t, sum_over(t, square(t, a), -1));
+    return scale(t, divide(t, a, length), tau);
+}
+
+/* x: [.., in] -> [.., out]; field: of the configuration, the number of tokens */
+static tensor pattention(layer *l, tensor x, size_t out, int field)
+{
+    tape *t = l->t;
+    const struct assay_config *c = config_of(l);
+    if (!x)
+        return TENSOR_NONE;
+    double P = c->hyper[field];
+    double tau = root(l, c->hyper[TAU_SHARE] * P);
+    double d = assay_scalar_sqrt(ASSAY_F32, (double)c->width);
+    double deviation = assay_scalar_div(ASSAY_F32, 2, (double)c->layers * d);
+    tensor key = param(l, "key", SHAPE((size_t)P, width_of(x)), init_normal(0.02));
+    tensor value = param(l, "value", SHAPE((size_t)P, out), init_normal(deviation));
+    tensor a = matmul_nt(t, x, key);
+    if (hyper_is(l, "normalisation", "l2_norm_gelu"))
+        a = gelu(t, unit_rows(t, a, tau));
+    else if (hyper_is(l, "normalisation", "gelu_l2_norm"))
+        a = unit_rows(t, gelu(t, a), tau);
+    else
+        a = scale(t, softmax(t, a, -1, TENSOR_NONE, false), P);
+    return matmul(t, a, value);
+}
+
+static bool path_ends(const layer *l, const char *end)
+{
+    size_t length = strlen(l->path), tail = strlen(end);
+    return length >= tail && strcmp(l->path + length - tail, end) == 0;
+}
+
+static tensor token_linear(layer *l, tensor x, size_t out, bool bias)
+{
+    (void)bias;
+    return pattention(l, x, out, path_ends(l, "output") ? PROJECTION : QKV);
+}
+
+static tensor token_ffn(layer *l, tensor x)
+{
+    return pattention(l, x, x ? width_of(x) : 0, FFN);
+}
+
+static tensor bare_norm(layer *l, tensor x)
+{
+    if (path_ends(l, "final"))
+        return assay_reference_slots.norm(l, x);
+    return layer_norm(l->t, x, TENSOR_NONE, TENSOR_NONE, config_of(l)->norm_eps);
+}
+
+/* ---- claims ---- */
+
+#define LANGUAGE "frame=decoder head=language pad_is_zero=0 layers=2 "
+#define GROWN "qkv=24 projection=24 ffn=48 "
+
+/* Copies weights; where `to` has more tokens, old ones come first and new keys are zero. */
+static void grow(struct claim *c, const struct assay_model *from, struct assay_model *to)
+{
+    tape *t = claim_tape(c);
+    for (size_t i = 0; t && i < to->entries; i++) {
+        const struct assay_entry *e = &to->entry[i], *old = model_find(from, e->name);
+        size_t rows = old ? old->shape.dim[0] : 0;
+        if (!old)
+            continue;
+        tensor x = model_tensor(from, t, e->name);
+        if (!shape_equal(e->shape, old->shape)) {
+            tensor more = slice(t, model_tensor(to, t, e->name), 0, rows, e->shape.dim[0] - rows);
+            bool key = strcmp(e->name + strlen(e->name) - 4, ".key") == 0;
+            more = key ? scale(t, more, 0) : more;
+            x = concat(t, 0, 2, (tensor[]){x, more});
+        }
+        claim_true(c, model_store(to, e->name, x), "grown: %s", e->name);
+    }
+}
+
+/* Zero keys add +0 to every sum of squares and to every chain. */
+static void growth_keeps_the_function(struct claim *c)
+{
+    struct assay_model *small = claim_model(c, LANGUAGE), *same, *code;
+    same = claim_model(c, LANGUAGE GROWN "tau_share=0.66666666666666663");
+    code = claim_model(c, LANGUAGE GROWN);
+    if (!small || !same || !code)
+        return;
+    grow(c, small, same);
+    grow(c, small, code);
+    const struct assay_batch *b = claim_batch(c, small, 2, small->config.length, 7);
+    struct claim_pass *p = claim_forward(c, small, b), *q = claim_forward(c, same, b),
+                      *r = claim_forward(c, code, b);
+    if (!p || !q || !r)
+        return;
+    claim_equal_bits(c, p->pass.t, p->output, q->output, "tau held: before and after growth");
+    double scale, distance = claim_distance(c, p->output, r->output, &scale);
+    claim_true(c, distance > 1e-3 * scale,
+               "the code's tau = sqrt(P), half as many tokens again: outputs move by %.3g of scale",
+               distance / scale);
+}
+
+/* One step of plain gradient descent; the loss before it. */
+static double descend(struct claim *c, struct assay_model *m, const struct assay_batch *b)
+{
+    struct claim_pass *p = claim_forward(c, m, b);
+    if (!p)
+        return 0;
+    tape *t = p->pass.t;
+    tensor logits, loss = model_loss(&p->pass, &logits);
+    tensor one = tape_filled(t, loss->shape, 1);
+    claim_backward(c, p, 1, &loss, &one);
+    for (size_t i = 0; i < m->entries; i++)
+        if (m->entry[i].kind == ASSAY_PARAMETER) {
+            tensor step = scale(t, claim_gradient(c, p, m->entry[i].name), 0.005);
+            model_store(m, m->entry[i].name,
+                        subtract(t, model_tensor(m, t, m->entry[i].name), step));
+        }
+    return claim_value(c, loss, 0);
+}
+
+static void a_grown_model_trains_on(struct claim *c)
+{
+    struct assay_model *small = claim_model(c, LANGUAGE),
+                       *large = claim_model(c, LANGUAGE GROWN "tau_share=0.66666666666666663");
+    const struct assay_batch *b = claim_batch(c, small, 2, 12, 7);
+    double loss[3] = {0};
+    for (int i = 0; b && large && i < 6; i++)
+        loss[1] = descend(c, small, b);
+    if (!b || !large)
+        return;
+    loss[0] = descend(c, small, b);
+    small = claim_model(c, LANGUAGE);
+    for (int i = 0; small && i < 6; i++)
+        descend(c, small, b);
+    grow(c, small, large);
+    double grown = descend(c, large, b);
+    claim_true(c, grown == loss[0], "the loss does not jump: %.17g and %.17g", loss[0], grown);
+    for (int i = 0; i < 6; i++)
+        loss[2] = descend(c, large, b);
+    claim_true(c, loss[2] < grown, "and falls on: from %.4f to %.4f", grown, loss[2]);
+    tape *t = claim_tape(c);
+    tensor keys = model_tensor(large, t, "block.0.ffn.key");
+    tensor added = slice(t, keys, 0, 32, 16);
+    claim_true(c, claim_value(c, sum_all(t, square(t, added)), 0) > 0, "new keys have moved");
+}
+
+/* A layer alone on x: [1, 6, 16]. */
+static tensor alone(struct claim *c, layer *l, tape **t, const char *overrides)
+{
+    struct assay_model *m = claim_model(c, overrides);
+    struct claim_pass *p = m ? claim_blank(c, m, claim_batch(c, m, 1, 6, 1), 1, 6) : NULL;
+    if (!p)
+        return TENSOR_NONE;
+    *t = p->pass.t;
+    *l = claim_layer(c, p, "block.0.ffn");
+    return claim_random(c, *t, SHAPE(1, 6, 16), 1);
+}
+
+static void scores_are_normalised(struct claim *c)
+{
+    layer l;
+    tape *t;
+    tensor x = alone(c, &l, &t, "");
+    if (!x)
+        return;
+    tensor once = token_ffn(&l, x), four = token_ffn(&l, scale(t, x, 4));
+    claim_equal_bits(c, t, once, four, "x and 4 x");
+    tensor a = matmul_nt(t, x, model_tensor(l.model, t, "block.0.ffn.key"));
+    tensor squares = sum_over(t, square(t, unit_rows(t, a, root(&l, 32))), -1);
+    tensor P = tape_filled(t, squares->shape, 32);
+    claim_close(c, squares, P, 32 + 8, 32, "a row's scores have the square P");
+    x = alone(c, &l, &t, "normalisation=softmax");
+    once = x ? token_ffn(&l, x) : TENSOR_NONE;
+    four = x ? token_ffn(&l, scale(t, x, 4)) : TENSOR_NONE;
+    claim_differs(c, once, four, 1000, "normalisation=softmax: x and 4 x");
+}
+
+/* Rows of K and V turned alike: sums of 16 and of 32 terms in another order, twice. */
+static void token_order_does_not_matter(struct claim *c)
+{
+    static const char *const names[] = {"block.0.ffn.key", "block.0.ffn.value"};
+    layer l;
+    tape *t;
+    tensor x = alone(c, &l, &t, ""), before = x ? token_ffn(&l, x) : TENSOR_NONE;
+    for (int i = 0; before && i < 2; i++)
+        model_store(l.model, names[i], roll(t, model_tensor(l.model, t, names[i]), 0, 5));
+    if (before)
+        claim_close(c, before, token_ffn(&l, x), 4 * (16 + 32), 0, "pairs turned by 5");
+}
+
+static void softmax_is_cross_attention(struct claim *c)
+{
+    layer l;
+    tape *t;
+    tensor x = alone(c, &l, &t, "normalisation=softmax");
+    if (!x)
+        return;
+    tensor q = reshape(t, x, SHAPE(1, 6, 1, 16)), k, v;
+    k = reshape(t, model_tensor(l.model, t, "block.0.ffn.key"), SHAPE(1, 32, 1, 16));
+    v = reshape(t, model_tensor(l.model, t, "block.0.ffn.value"), SHAPE(1, 32, 1, 16));
+    tensor y = scale(t, attention(t, q, k, v, &(struct attention_options){.scale = 1}), 32);
+    /* A factor of 2^5 is exact before and after the product. */
+    claim_close(c, token_ffn(&l, x), y, 4, 0, "P softmax(A) V and attention to the tokens times P");
+}
+
+/* ---- what the authors' code computes ---- */
+
+static tensor bare_tokens(layer *l, const tensor *x)
+{
+    return pattention(l, x[0], 10, QKV);
+}
+
+static const struct outside_name tokens[] = {
+    {"key", "key_param_tokens", AS_IT_IS}, {"value", "value_param_tokens", AS_IT_IS}, {0}};
+
+/* clang-format off */
+#define BARE(normalisation) \
+    {"pattention_" normalisation, "pattention", "width=12 heads=1 head_width=10 layers=1 length=6 " \
+     "qkv=20 normalisation=" normalisation, .names = tokens, .apply = bare_tokens, \
+     .path = "block.0.mixer.query"}
+static const struct outside_section outside[] = {
+    BARE("l2_norm_gelu"), BARE("gelu_l2_norm"), BARE("softmax"), {0}};
+
+#define PAIR(ours, theirs) \
+    {ours ".key", theirs ".key_param_tokens", AS_IT_IS}, \
+    {ours ".value", theirs ".value_param_tokens", AS_IT_IS}
+static const struct outside_name in_layer[] = {
+    PAIR("mixer.query", "attention.query"), PAIR("mixer.key", "attention.key"),
+    PAIR("mixer.value", "attention.value"), PAIR("mixer.output", "attention.proj"),
+    PAIR("ffn", "mlp"), {0}};
+/* clang-format on */
+
+/* Old tokens, then the new ones of section `more`, if any. */
+static void load_layer(struct claim *c, struct assay_model *m, tape *t, const char *more)
+{
+    for (const struct outside_name *n = in_layer; n->ours; n++) {
+        char name[160];
+        snprintf(name, sizeof name, "block.0.%s", n->ours);
+        const struct assay_entry *e = model_find(m, name);
+        bool mlp = strncmp(n->theirs, "mlp", 3) == 0;
+        size_t old = mlp ? 32 : 16, grown = mlp ? 16 : 8;
+        snprintf(name, sizeof name, "layer/param/%s", n->theirs);
+        tensor x = outside_tensor(c, t, name, AS_IT_IS, SHAPE(old, 16));
+        if (more) {
+            snprintf(name, sizeof name, "%s/new_param/%s", more, n->theirs);
+            tensor y = outside_tensor(c, t, name, AS_IT_IS, SHAPE(grown, 16));
+            x = concat(t, 0, 2, (tensor[]){x, y});
+        }
+        claim_true(c, e && model_store(m, e->name, x), "%s is loaded", n->ours);
+    }
+}
+
+/* A block on x [16, 2, 16], tokens first; its two outputs, with one gradient of both. */
+static void meets_the_layer(struct claim *c)
+{
+    static const char *const sections[] = {"layer", "grown_zero", "grown_random"};
+    for (int i = 0; i < 3; i++) {
+        char name[64], name32[64];
+        struct assay_model *m =
+            claim_model(c, i ? "length=16 heads=2 layers=1 " GROWN : "length=16 heads=2 layers=1");
+        struct claim_pass *p = m ? claim_blank(c, m, claim_batch(c, m, 2, 16, 1), 2, 16) : NULL;
+        if (!p)
+            return;
+        tape *t = p->pass.t;
+        struct assay_shape shape = SHAPE(16, 2, 16);
+        load_layer(c, m, t, i ? sections[i] : NULL);
+        tensor x = outside_tensor(c, t, "layer/input/x", AS_IT_IS, shape), y[2], cotangent[2];
+        tensor in = transpose(t, x, 0, 1);
+        layer l = claim_layer(c, p, "block.0");
+        tensor attended = apply_mixer(&l, "mixer", apply_norm(&l, "norm1", in), TENSOR_NONE);
+        tensor middle = add(t, in, attended);
+        tensor fed = apply_ffn(&l, "ffn", apply_norm(&l, "norm2", middle));
+        y[0] = transpose(t, attended, 0, 1);
+        y[1] = transpose(t, add(t, middle, fed), 0, 1);
+        for (int k = 0; k < 2; k++) {
+            const char *what = k ? "y" : "attention";
+            snprintf(name, sizeof name, "%s/output/%s", sections[i], what);
+            snprintf(name32, sizeof name32, "%s/output32/%s", sections[i], what);
+            outside_meets(c, y[k], name, name32, AS_IT_IS);
+            snprintf(name, sizeof name, "layer/cotangent/%s", what);
+            cotangent[k] = outside_tensor(c, t, name, AS_IT_IS, shape);
+        }
+        if (i || c->profile != ASSAY_F64)
+            continue;
+        claim_backward(c, p, 2, y, cotangent);
+        outside_meet_gradients(c, p, "block.0.", "layer/grad/", in_layer, -1);
+    }
+}
+
+/* clang-format off */
+/* ---- descriptor ---- */
+
+static double extra_parameters(const struct assay_config *c)
+{
+    double d = (double)c->width, m = (double)c->hidden, inner = (double)(c->heads * c->head_width);
+    double own = 3 * c->hyper[QKV] * (d + inner) + c->hyper[PROJECTION] * (inner + d)
+                 + c->hyper[FFN] * 2 * d;
+    double theirs = 4 * d * inner + 2 * d * m + (c->attention_bias ? 3 * inner : 0)
+                    + (c->output_bias ? d : 0) + (c->ffn_bias ? m + d : 0)
+                    + (c->norm_gain ? 2 * d : 0) + (c->norm_bias ? 2 * d : 0);
+    return (double)c->layers * (own - theirs);
+}
+
+static const char *legal(const struct assay_config *c)
+{
+    return c->frame != FRAME_ENCODER_DECODER && !c->gated ? NULL
+           : "frame, gated: expected one stack and no gate";
+}
+
+static const char *const normalisations[] = {"l2_norm_gelu", "gelu_l2_norm", "softmax", NULL};
+
+const struct assay_variant assay_variant_tokenformer = {
+    .id = "tokenformer",
+    .title = "TokenFormer: Rethinking Transformer Scaling with Tokenized Model Parameters",
+    .authors = "Wang et al. 2024",
+    .idea = "Projections are attention to learned key and value tokens, which can be appended: the "
+            "model grows without starting anew.",
+    .equations = "Pattention(x) = gelu(tau x K^T / |x K^T|) V,  tau = sqrt(P)",
+    .source = {"arXiv:2410.23168", "Haiyang-W/TokenFormer", "the official code", CONFIDENCE_HIGH},
+    .kind = KIND_VARIANT, .family = "tokenized-parameters", .replaces = "linear, ffn, norm",
+    .slot = {.linear = token_linear, .ffn = token_ffn, .norm = bare_norm},
+    .hypers = (const struct variant_hyper[]){
+        {"qkv", "tokens of query, key and value each", 768, 16, at_least_one, "at least 1", NULL},
+        {"projection", "tokens of attention's output", 768, 16, at_least_one, "at least 1", NULL},
+        {"ffn", "tokens of the feed-forward layer", 3072, 32, at_least_one, "at least 1", NULL},
+        {"normalisation", "of the scores", 0, 0, is_choice,
+         "l2_norm_gelu, gelu_l2_norm or softmax", normalisations},
+        {"tau_share", "share of the tokens under tau's root", 1, 1, positive, "a positive number",
+         NULL},
+        {0}},
+    .settings = (const struct variant_setting[]){
+        {"default", "preset=pre_ln frame=decoder head=language pad_is_zero=0 position=rotary "
+                    "rotary_width=4 heads=2"},
+        {"encoder", "preset=pre_ln"},
+        {"gelu_l2_norm", "preset=pre_ln normalisation=gelu_l2_norm"},
+        {"softmax", "preset=pre_ln normalisation=softmax"},
+        {0}},
+    .forms = (const struct variant_form[]){
+        {"parallel", "", false, FORM_BITS, 0, NULL},
+        {"decode", "", true, FORM_BITS, 0, "keys and values are cached"},
+        {0}},
+    .properties = (const struct variant_property[]){
+        {PROPERTY_CAUSAL, HOLDS_BITS, 0, "frame=decoder head=language", "tokens pass alone"},
+        {PROPERTY_SAMPLE_INDEPENDENT, HOLDS_BITS, 0, NULL, "tokens pass alone"},
+        {PROPERTY_PERMUTATION_EQUIVARIANT, HOLDS_ROUNDING, 0, "position=none frame=encoder",
+         "attention's sums change their order"},
+        {PROPERTY_DIFFERENTIABLE, HOLDS_ROUNDING, 0, NULL, NULL},
+        {0}},
+    .claims = (const struct variant_claim[]){
+        {CLAIM_IDENTITY, "growing by zero keys leaves the function to the bit if tau is held",
+         growth_keeps_the_function, 0},
+        {CLAIM_TRAINED, "a grown model trains on from the same loss", a_grown_model_trains_on, 0},
+        {CLAIM_IDENTITY, "scores have mean square 1, whatever the length of x",
+         scores_are_normalised, 0},
+        {CLAIM_IDENTITY, "the order of the tokens does not matter", token_order_does_not_matter, 0},
+        {CLAIM_IDENTITY, "softmax is cross-attention to the tokens", softmax_is_cross_attention, 0},
+        {CLAIM_OUTSIDE, "the authors' Pattention in three normalisations", outside_meets_sections,
+         0},
+        {CLAIM_OUTSIDE, "the authors' layer, plain and grown", meets_the_layer, 0},
+        {0}},
+    .outside = outside,
+    .untested = "That a 124M model grown to 1.4B meets models trained from scratch at a fraction of "
+                "the cost needs those runs. Counts: the formula of parameters is checked in every "
+                "setting; tokens meet tokens at a cost that has no P in it.",
+    .legal = legal,
+    .extra_parameters = extra_parameters,
+};
+/* clang-format on */
