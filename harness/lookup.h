@@ -7,26 +7,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "harness/nearest.h"
 #include "ref/variant.h"
 #include "suites/presets.h"
 #include "suites/task.h"
-
-/* Insertions, deletions, substitutions and swaps of neighbours that make b of a. */
-size_t assay_distance(const char *a, const char *b);
-
-/* The names asked for and the nearest of those offered: "unknown KIND 'NAME'; did you mean ...?" */
-struct assay_nearest {
-    const char *asked;
-    struct {
-        const char *name;
-        size_t distance;
-    } best[3];
-    size_t count;
-};
-void assay_nearest_offer(struct assay_nearest *nearest, const char *name);
-/* Writes the message and returns -1. `otherwise`: what is said when nothing is near, or NULL. */
-int assay_nearest_complain(const struct assay_nearest *nearest, const char *kind,
-                           const char *otherwise, char *error, size_t room);
 
 /* NULL with a message in `error`. */
 const struct assay_variant *assay_lookup_variant(const char *id, char *error, size_t room);

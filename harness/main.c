@@ -22,6 +22,7 @@ static const struct command {
     {"check", "assay check", "a paper's claims, computed now", assay_command_check},
     {"run", "assay run", "train a cell and write its record", assay_command_run},
     {"verify", "assay verify", "recompute a record's cell and compare", assay_command_verify},
+    {"compare", "assay compare", "judge what a backend computed", assay_command_compare},
     {"table", "assay table", "tables from records", assay_command_table},
     {"golden", "assay golden", "write or verify golden files", assay_command_golden},
     {NULL, NULL, NULL, NULL},
@@ -46,6 +47,7 @@ static void print_help(FILE *out)
         "Examples:\n"
         "  assay show denseformer\n"
         "  assay golden verify\n"
+        "  assay compare denseformer mine.safetensors --precision bf16\n"
         "  assay run --task listops --variant linear_transformer --seed 2\n"
         "  assay table results\n"
         "\n"
