@@ -94,7 +94,7 @@ static void reason_text(const struct assay_comparison *c, const struct line *l,
     else if (v->outcome == ASSAY_NOT_JUDGED)
         snprintf(text, REASON_TEXT, "honest %s runs err by %.2g, over a quarter of its rms",
                  c->precision, v->honest);
-    else if (v->outcome == ASSAY_FAIL)
+    else if (v->outcome == ASSAY_FAIL || (v->error > 0 && !*place))
         snprintf(text, REASON_TEXT, "%s%sexpected %.9g, found %.9g", place, colon, v->expected,
                  v->found);
     else if (v->error > 0)
@@ -186,7 +186,7 @@ static void put_summary(FILE *out, const struct assay_comparison *c, const struc
     if (t->outcome[ASSAY_NOT_JUDGED] && judged)
         fprintf(out, "; %zu not judged", t->outcome[ASSAY_NOT_JUDGED]);
     if (t->same_bits)
-        fprintf(out, "; %zu have the golden's bits", t->same_bits);
+        fprintf(out, "; %zu bit for bit the golden's", t->same_bits);
     fputc('\n', out);
     if (t->coarse)
         fprintf(out,

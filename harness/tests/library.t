@@ -20,6 +20,10 @@ sub run_in {
     return ($? >> 8, $output);
 }
 
+sub fails {
+    return (run_in(@_))[0] != 0;
+}
+
 sub works {
     my ($command, $what) = @_;
     my ($status, $output) = run_in($scratch, $command);
@@ -31,7 +35,7 @@ my ($status, $output) = run_in($build, "make install DESTDIR='$scratch/root' pre
 ok($status == 0, 'make install into a folder') or diag($output);
 my $root = "$scratch/root/opt/assay";
 for (qw(bin/assay include/assay.h lib/libassay.a lib/pkgconfig/assay.pc share/man/man1/assay.1 share/man/man3/libassay.3
-        share/assay/assay_golden.py share/assay/golden/MANIFEST share/doc/assay/examples/backend.c)) {
+        share/assay/assay_golden.py share/assay/golden/MANIFEST share/doc/assay/examples/backend.c share/doc/assay/examples/backend.py)) {
     ok(-f "$root/$_", "installed: $_");
 }
 works("'$build/harness/tests/compare' --write '$scratch'", 'a golden and what to compare with it');
@@ -54,7 +58,7 @@ open my $c, '>', "$scratch/header.c" or die $!;
 print $c "#include <assay.h>\n#include <assay.h>\nint nothing(void);\nint nothing(void) { return ASSAY_PRECISIONS; }\n";
 close $c;
 works("$cc -std=c99 -pedantic-errors -Wall -Wextra -Werror -I'$root/include' -c header.c", 'the header in strict C99');
-my $without_cxx = $cxx && (run_in($scratch, "$cxx --version"))[0] == 0 ? '' : 'no C++ compiler';
+my $without_cxx = $cxx && !fails($scratch, "$cxx --version") ? '' : 'no C++ compiler';
 SKIP: {
     skip $without_cxx, 1 if $without_cxx;
     works("$cxx -x c++ -std=c++98 -pedantic-errors -Wall -Wextra -Werror -I'$root/include' -c header.c", 'and in strict C++98');
@@ -96,8 +100,22 @@ SKIP: {
     is((run_in($scratch, "PYTHONDONTWRITEBYTECODE=1 $ENV{NUMPY_PYTHON} '$root/share/assay/assay_golden.py' kit.safetensors wrong.safetensors"))[0], 1,
        'the installed Python module compares');
 }
+# The README's way from a golden to a verdict, with the example in NumPy: right, wrong in one place, and in lower precision.
+my $reference = "$root/share/assay/golden/reference.safetensors";
 SKIP: {
-    skip 'no man to read manuals with', 1 if (run_in($scratch, 'man --version'))[0] != 0;
+    skip 'no Python with NumPy (python3-numpy)', 3 unless $ENV{NUMPY_PYTHON};
+    skip 'the golden files are of format 1, which has no budgets', 3 if fails($scratch, "grep -aq '\"assay.format\":\"2\"' '$reference'");
+    my $backend = "PYTHONDONTWRITEBYTECODE=1 $ENV{NUMPY_PYTHON} '$root/share/doc/assay/examples/backend.py' '$reference' mine.safetensors";
+    my $compare = "'$root/bin/assay' compare --dir '$root/share/assay/golden' reference mine.safetensors";
+    my ($status, $output) = run_in($scratch, "$backend && $compare");
+    ok($status == 0 && $output =~ /^mine\.safetensors: all \d judged tensors pass as f32/m, 'the NumPy backend passes in float32') or diag("$status: $output");
+    ($status, $output) = run_in($scratch, "$backend --eps 1e-3 && $compare");
+    ok($status == 1 && $output =~ /^trace\/embed .* pass .*^trace\/block\.0 .* first divergence:.*look at block\.0/ms, 'another epsilon is found, in block 0') or diag("$status: $output");
+    ($status, $output) = run_in($scratch, "$backend --type float16 && $compare --precision fp16");
+    ok($status == 0 && $output =~ /pass as fp16/, 'in float16 it passes as fp16') or diag("$status: $output");
+}
+SKIP: {
+    skip 'no man to read manuals with', 1 if fails($scratch, 'man --version');
     my ($status, $warnings) = run_in($scratch, "man --warnings -l '$root/share/man/man3/libassay.3' >/dev/null && man --warnings -l '$root/share/man/man1/assay.1' >/dev/null");
     ok($status == 0 && $warnings eq '', 'man reads the manuals without a warning') or diag($warnings);
 }
