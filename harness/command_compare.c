@@ -180,7 +180,7 @@ int assay_command_compare(int argc, char **argv)
         "is at most twice that of honest arithmetic in the precision. "
         "Exit status: 0 all pass, 1 some fail, 2 bad input or nothing could be judged.\v"
         "Examples:\n  assay compare denseformer mine.safetensors\n"
-        "  assay compare golden/denseformer.dilated.safetensors mine.safetensors --precision bf16\n"
+        "  assay compare denseformer.dilated mine.safetensors --precision bf16\n"
         "  assay compare reference.llama mine.safetensors --json --junit verdicts.xml",
         NULL,
         NULL,
