@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Draws loss and accuracy of run records as PNG and SVG: a figure per suite, task, preset, data."""
+"""Draws loss and accuracy of run records as PNG and SVG: a figure per suite, task, preset, data.
+`plot.py bench FILE.json` draws a benchmark's measurements instead."""
 
 import argparse
 import itertools
@@ -10,6 +11,7 @@ import pathlib
 import sys
 
 FORMAT = "assay record 1"
+BENCH_FORMAT = "assay bench 1"
 # Okabe and Ito: told apart with every common form of colour blindness. More than seven variants
 # differ by line style as well.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -146,31 +148,139 @@ def file_names(sections):
     raise Failure("two figures would have the same file name")
 
 
-def plot(arguments):
-    sections = collect(arguments.records)
+def pyplot():
+    """matplotlib for files, with a look of its own: the user's style would change the bytes."""
     try:
         import matplotlib
     except ImportError:
         raise Failure("expected matplotlib (Debian: python3-matplotlib), found none")
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
-    matplotlib.rcdefaults()                     # the user's own style would change the bytes
+    matplotlib.rcdefaults()
     # Large type, so that the figure is still read at half its width.
     plt.rcParams.update({"svg.hashsalt": "assay", "svg.fonttype": "path", "font.size": 14,
                          "lines.linewidth": 2.2, "axes.spines.top": False,
                          "axes.spines.right": False, "savefig.dpi": 150})
-    folder = pathlib.Path(arguments.output)
+    return plt
+
+
+def save(figure, folder, name, suffixes=("png", "svg")):
+    folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    anonymous = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
+    for suffix in suffixes:
+        path = folder / f"{name}.{suffix}"
+        hidden = folder / f".{name}.{suffix}"
+        figure.savefig(hidden, format=suffix, metadata=anonymous[suffix], bbox_inches="tight")
+        hidden.replace(path)
+        print(path)
+
+
+def plot(arguments):
+    sections = collect(arguments.records)
+    plt = pyplot()
     for section, name in sorted(file_names(sections).items()):
         figure = draw(plt, section, *sections[section], arguments.smooth)
-        anonymous = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
-        for suffix, metadata in anonymous.items():
-            path = folder / f"{name}.{suffix}"
-            hidden = folder / f".{name}.{suffix}"
-            figure.savefig(hidden, format=suffix, metadata=metadata, bbox_inches="tight")
-            hidden.replace(path)
-            print(path)
+        save(figure, arguments.output, name)
         plt.close(figure)
+
+
+def bench_products(axes, records):
+    """Ours / OpenBLAS over the size; with two threads the faster of OpenBLAS's ways."""
+    kinds = list(dict.fromkeys(r["kind"] for r in records))
+    for kind, colour in zip(kinds, COLOURS):
+        for threads, style in ((1, STYLES[0]), (2, STYLES[1])):
+            points = [(r["n"], r["ours"] / max(v for k, v in r.items() if k.startswith("OpenBLAS")))
+                      for r in records if r["kind"] == kind and r["threads"] == threads]
+            axes.plot(*zip(*points), color=colour, linestyle=style, marker="o", markersize=5,
+                      label=kind if threads == 1 else None)
+    axes.axhline(1, color="#555555", linewidth=1.6)
+    axes.set_xscale("log", base=2)
+    sizes = sorted({r["n"] for r in records})
+    axes.set_xticks(sizes, map(str, sizes))
+    axes.set_xlabel("n (dashed: two threads)")
+    axes.set_title("matrix product, times OpenBLAS")
+
+
+def bench_bars(axes, names, series, title):
+    """Groups of bars: series is {label: a value or NaN per name}."""
+    width = 0.8 / len(series)
+    for i, (label, values) in enumerate(series.items()):
+        places = [j + (i - (len(series) - 1) / 2) * width for j in range(len(names))]
+        axes.bar(places, values, width, label=label, color=COLOURS[i])
+    axes.set_xticks(range(len(names)), names, fontsize=11 if len(names) <= 8 else 8)
+    axes.set_title(title)
+
+
+def bench_panels(records):
+    """What can be drawn of these records: functions of the axes."""
+    of = {}
+    for record in records:
+        of.setdefault(record["subject"], []).append(record)
+    products = [r for r in of.get("product", ()) if any(k.startswith("OpenBLAS") for k in r)]
+    if products:
+        yield lambda axes: bench_products(axes, products)
+    functions = of.get("elementary")
+    if functions:
+        yield lambda axes: bench_bars(
+            axes, [r["function"] for r in functions],
+            {who: [r.get(who, {}).get("ns", math.nan) for r in functions]
+             for who in ("ours", "libm", "SLEEF")}, "ns per element")
+    shares = of.get("attention")
+    if shares:
+        yield lambda axes: bench_bars(
+            axes, [f"n {r['n']}\nw {r['width']}" + ("\ncausal" if r["causal"] else "")
+                   for r in shares],
+            {way: [r[way] / r["product"] for r in shares] for way in ("forward", "backward")},
+            "attention, share of our product's rate")
+    steps = [r for r in of.get("step", ()) if "PyTorch" in r]
+    if steps:
+        yield lambda axes: bench_bars(
+            axes, [r["shape"].replace(", m", ",\nm").replace(", n", ",\nn") for r in steps],
+            {"time": [r["PyTorch"]["seconds"] / r["ours"]["seconds"] for r in steps],
+             "memory": [r["PyTorch"]["peak_bytes"] / r["ours"]["peak_bytes"] for r in steps]},
+            "training step, PyTorch / ours")
+
+
+def plot_bench(arguments):
+    path = pathlib.Path(arguments.record)
+    try:
+        run = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as reason:
+        raise Failure(f"{path}: expected JSON: {reason}")
+    if not isinstance(run, dict) or run.get("format") != BENCH_FORMAT:
+        raise Failure(f'{path}: expected the format "{BENCH_FORMAT}"')
+    try:
+        panels = list(bench_panels(run["records"]))
+        title = f"{run['level']}, {run['compiler']}, {run['processor']}"
+        if not panels:
+            raise Failure(f"{path}: expected measurements beside a peer, found none")
+        plt = pyplot()
+        columns = min(2, len(panels))
+        lines = -(-len(panels) // columns)
+        figure, grid = plt.subplots(lines, columns, figsize=(8 * columns, 5.2 * lines), squeeze=False)
+        for axes in grid.flat[len(panels):]:
+            axes.remove()
+        for axes, panel in zip(grid.flat, panels):
+            panel(axes)
+            axes.set_ylim(bottom=0)
+            axes.grid(True, axis="y", color="#dddddd", linewidth=0.8)
+            axes.set_axisbelow(True)
+            axes.legend(frameon=False, fontsize=11)
+    except (KeyError, TypeError, ZeroDivisionError) as reason:
+        raise Failure(f"{path}: not a whole benchmark: {reason!r}")
+    figure.suptitle(title, parse_math=False)
+    figure.tight_layout()
+    save(figure, arguments.output, path.stem, ["svg"])
+
+
+def bench_arguments(words):
+    parser = argparse.ArgumentParser(
+        prog="plot.py bench", description="Draws the measurements that `make bench` made, as SVG.")
+    parser.add_argument("record", metavar="FILE", help="results/bench/LEVEL-COMPILER.json")
+    parser.add_argument("-o", "--output", default=".", metavar="FOLDER",
+                        help="where the figure goes (default: here)")
+    return parser.parse_args(words)
 
 
 def main():
@@ -179,17 +289,19 @@ def main():
         epilog="example:\n  harness/plot.py --output results/demo results/demo/records\n\n"
                "draws every variant found below results/demo/records, with the trivial baselines\n"
                "dashed, into results/demo/lra-listops-tiny.png and .svg. The same records give\n"
-               "the same bytes.")
+               "the same bytes.\n\n  harness/plot.py bench results/bench/x86-64-v3-gcc.json --output results/bench\n\n"
+               "draws the measurements of `make bench`.")
     parser.add_argument("records", nargs="+", help="run records (JSON), or folders of them")
     parser.add_argument("-o", "--output", default=".", metavar="FOLDER",
                         help="where the figures go (default: here)")
     parser.add_argument("-s", "--smooth", type=int, default=1, metavar="N",
                         help="draw the loss as the mean of the last N points (default: 1)")
-    arguments = parser.parse_args()
-    if arguments.smooth < 1:
+    bench = sys.argv[1:2] == ["bench"]
+    arguments = bench_arguments(sys.argv[2:]) if bench else parser.parse_args()
+    if not bench and arguments.smooth < 1:
         parser.error("--smooth: expected an integer from 1 up")
     try:
-        plot(arguments)
+        plot_bench(arguments) if bench else plot(arguments)
     except (Failure, OSError) as reason:
         print(f"plot.py: {reason}", file=sys.stderr)
         return 2

@@ -1,219 +1,258 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The rate of the matrix product on one core, in GFLOP/s: the definition, every level's tiles,
- * and OpenBLAS where the build has it (HAVE_CBLAS), measured side by side. Then attention,
- * against the product's rate. */
+/* The matrix product beside OpenBLAS's sgemm, in GFLOP/s: square products in four kinds, and the
+ * products of attention, whose heads lie side by side in one matrix. Each is measured on one
+ * thread and on two. With two, each thread of ours has a problem of its own, as shards do.
+ * OpenBLAS is given the same twice the work in two ways: one instance on each thread, and its
+ * own two threads on one problem of twice the rows; the faster counts, because a user would take
+ * that one. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
+#include <string.h>
 
-#include "ref/kernels.h"
+#include "harness/bench/kit.h"
+#include "ref/arithmetic/fma.h"
 
 #ifdef HAVE_CBLAS
 #include <cblas.h>
 void openblas_set_num_threads(int count);
+char *openblas_get_config(void);
 #endif
 
-enum { RATES = 5 };
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
+/* One product and its operands. */
 struct problem {
-    size_t m, n, k;
-    bool transposed; /* b is given as [n, k] */
-    enum assay_mode mode;
-    float *a, *b, *c;
+    struct bench_product call;
+    float *numbers;
+    double operations;
 };
 
-static void run_table(const struct assay_kernels *table, const struct problem *x)
+static size_t span(size_t rows, size_t row, size_t columns, size_t column)
 {
-    struct assay_product p = {
-        .batch = {1, 1},
-        .m = x->m,
-        .n = x->n,
-        .k = x->k,
-        .a = x->a,
-        .b = x->b,
-        .c = x->c,
-        .a_row = x->k,
-        .a_column = 1,
-        .b_row = x->transposed ? 1 : x->n,
-        .b_column = x->transposed ? x->k : 1,
-        .c_row = x->n,
-        .mode = x->mode,
-    };
-    table->product(&p);
+    return (rows - 1) * row + (columns - 1) * column + 1;
+}
+
+/* Fills in the operands: as many numbers as the strides reach. */
+static bool problem_open(struct problem *x, const struct bench *bench, struct assay_product p)
+{
+    size_t last = p.batch[1] - 1;
+    size_t a = span(p.m, p.a_row, p.k, p.a_column) + last * p.a_batch[1],
+           b = span(p.k, p.b_row, p.n, p.b_column) + last * p.b_batch[1],
+           c = span(p.m, p.c_row, p.n, 1) + last * p.c_batch[1];
+    x->numbers = bench_numbers(a + b + c);
+    x->operations = 2.0 * (double)(p.batch[1] * p.m) * (double)(p.n * p.k);
+    if (!x->numbers)
+        return false;
+    p.a = x->numbers;
+    p.b = x->numbers + a;
+    p.c = x->numbers + a + b;
+    x->call = (struct bench_product){bench->kernels, p};
+    return true;
 }
 
 #ifdef HAVE_CBLAS
-static void run_blas(const struct problem *x)
+static void run_blas(void *what, size_t repeats)
 {
-    int m = (int)x->m, n = (int)x->n, k = (int)x->k;
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, x->transposed ? CblasTrans : CblasNoTrans, m, n, k, 1,
-                x->a, k, x->b, x->transposed ? k : n, x->mode == ASSAY_ADD ? 1 : 0, x->c, n);
-}
-#endif
-
-/* The best of several timings of about `budget` seconds in all; table NULL: OpenBLAS. */
-static double rate(const struct assay_kernels *table, const struct problem *x, double budget)
-{
-    double best = 0, start = now(), flops = 2.0 * (double)x->m * (double)x->n * (double)x->k;
-    size_t repeats = (size_t)(2e6 / flops) + 1;
-    do {
-        double begin = now();
-        for (size_t r = 0; r < repeats; r++) {
-#ifdef HAVE_CBLAS
-            if (!table)
-                run_blas(x);
-#endif
-            if (table)
-                run_table(table, x);
-        }
-        double reached = flops * (double)repeats / (now() - begin);
-        best = reached > best ? reached : best;
-    } while (now() - start < budget);
-    return best * 1e-9;
+    const struct assay_product *p = &((const struct problem *)what)->call.p;
+    bool a_given = p->a_column == 1, b_given = p->b_column == 1;
+    for (size_t r = 0; r < repeats; r++)
+        for (size_t i = 0; i < p->batch[1]; i++)
+            cblas_sgemm(
+                CblasRowMajor, a_given ? CblasNoTrans : CblasTrans,
+                b_given ? CblasNoTrans : CblasTrans, (int)p->m, (int)p->n, (int)p->k, 1,
+                (const float *)p->a + i * p->a_batch[1], (int)(a_given ? p->a_row : p->a_column),
+                (const float *)p->b + i * p->b_batch[1], (int)(b_given ? p->b_row : p->b_column), 0,
+                (float *)p->c + i * p->c_batch[1], (int)p->c_row);
 }
 
-static float *numbers(size_t n)
+static void run_blas_alone(void *what, size_t repeats)
 {
-    float *x = malloc((n + 1) * sizeof *x);
-    for (size_t i = 0; x && i < n; i++)
-        x[i] = (float)((i * 2654435761u) % 1024) / 1024.0f - 0.5f;
-    return x;
-}
-
-static void print_rate(double r)
-{
-    if (r > 0)
-        printf(" %9.2f", r);
-    else
-        printf(" %9s", "-");
-}
-
-static int product_line(size_t m, size_t n, size_t k, bool transposed, enum assay_mode mode)
-{
-    struct problem x = {m, n, k, transposed, mode, numbers(m * k), numbers(k * n), numbers(m * n)};
-    if (!x.a || !x.b || !x.c)
-        return 1;
-    const char *levels[] = {"base", "x86-64-v3", "x86-64-v4"};
-    char shape[64];
-    snprintf(shape, sizeof shape, "%zu x %zu x %zu%s%s", m, n, k, transposed ? " b^T" : "",
-             mode == ASSAY_ADD ? " +=" : "");
-    printf("%-24s", shape);
-    print_rate(rate(assay_kernels_def(ASSAY_F32), &x, 0.05));
-    double ours = 0, blas = 0;
-    for (size_t l = 0; l < 3; l++) {
-        const struct assay_kernels *table = assay_kernels_cpu(ASSAY_F32, levels[l]);
-        double r = table ? rate(table, &x, 0.4) : 0;
-        ours = r > ours ? r : ours;
-        print_rate(r);
-    }
-#ifdef HAVE_CBLAS
-    blas = rate(NULL, &x, 0.4);
-#endif
-    print_rate(blas);
-    if (blas > 0)
-        printf(" %7.2f", ours / blas);
-    printf("\n");
-    free(x.a);
-    free(x.b);
-    free(x.c);
-    return 0;
-}
-
-/* Forward and backward of self-attention, 4 products of [n, n, width] each way more than
- * forward's 2. */
-static int attention_line(size_t n, size_t heads, size_t width, bool causal, double peak)
-{
-    const struct assay_kernels *table = assay_kernels_cpu(ASSAY_F32, NULL);
-    size_t size = n * heads * width, rows = n * heads;
-    float *in = numbers(size * 4), *out = numbers(size * 4), *row = numbers(rows * 2);
-    struct assay_attention a = {
-        .batch = 1,
-        .queries = n,
-        .keys = n,
-        .key_capacity = n,
-        .heads = heads,
-        .key_heads = heads,
-        .width = width,
-        .value_width = width,
-        .left = SIZE_MAX,
-        .right = SIZE_MAX,
-        .causal = causal,
-        .scale = 0.25,
-        .query = in,
-        .key = in + size,
-        .value = in + 2 * size,
-        .output = out,
-        .row_max = row,
-        .row_sum = row + rows,
-        .d_output = in + 3 * size,
-        .d_query = out + size,
-        .d_key = out + 2 * size,
-        .d_value = out + 3 * size,
-    };
-    a.scratch = malloc(table->attention_scratch(&a) + 64);
-    if (!in || !out || !row || !a.scratch)
-        return 1;
-    double flops = 2.0 * (double)(n * n) * (double)(heads * width) * (causal ? 0.5 : 1),
-           best[2] = {1e9, 1e9};
-    for (int r = 0; r < 10; r++) {
-        double t0 = now();
-        table->attention(&a);
-        double t1 = now();
-        table->attention_backward(&a);
-        double t2 = now();
-        best[0] = t1 - t0 < best[0] ? t1 - t0 : best[0];
-        best[1] = t2 - t1 < best[1] ? t2 - t1 : best[1];
-    }
-    double forward = 2e-9 * flops / best[0], backward = 5e-9 * flops / best[1];
-    printf("n %5zu, %zu heads of %3zu%-9s %9.2f %9.2f %9.2f %9.2f\n", n, heads, width,
-           causal ? ", causal" : "", forward, backward, forward / peak, backward / peak);
-    free(in);
-    free(out);
-    free(row);
-    free(a.scratch);
-    return 0;
-}
-
-int main(void)
-{
-#ifdef HAVE_CBLAS
     openblas_set_num_threads(1);
-#endif
-    printf("%-24s %9s %9s %9s %9s %9s %7s\n", "product, GFLOP/s", "def", "base", "v3", "v4",
-           "OpenBLAS", "ours/it");
-    static const size_t shapes[][3] = {
-        {768, 768, 768},  {256, 256, 256},  {64, 64, 64},     {16, 16, 16},  {1024, 64, 64},
-        {1024, 16, 1024}, {1024, 1024, 16}, {1024, 128, 512}, {8, 512, 512}, {1, 512, 512}};
-    int failed = 0;
-    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
-        failed |= product_line(shapes[s][0], shapes[s][1], shapes[s][2], false, ASSAY_STORE);
-    failed |= product_line(768, 768, 768, true, ASSAY_STORE);
-    failed |= product_line(1024, 1024, 32, true, ASSAY_STORE);
-    failed |= product_line(128, 128, 4096, false, ASSAY_ADD);
+    run_blas(what, repeats);
+}
 
-    struct problem x = {768,
-                        768,
-                        768,
-                        false,
-                        ASSAY_STORE,
-                        numbers(768 * 768),
-                        numbers(768 * 768),
-                        numbers(768 * 768)};
-    double peak = x.a && x.b && x.c ? rate(assay_kernels_cpu(ASSAY_F32, NULL), &x, 0.4) : 0;
-    printf("\n%-31s %9s %9s %9s %9s\n", "attention, GFLOP/s", "forward", "backward", "f/product",
-           "b/product");
-    for (size_t width = 16; width <= 64; width *= 2)
-        for (int causal = 0; causal < 2; causal++)
-            failed |= attention_line(1024, 4, width, causal, peak);
-    free(x.a);
-    free(x.b);
-    free(x.c);
-    return failed;
+static void run_blas_twice(void *what, size_t repeats)
+{
+    openblas_set_num_threads(1);
+    bench_both(what, repeats);
+}
+
+static void run_blas_threads(void *what, size_t repeats)
+{
+    openblas_set_num_threads(2);
+    run_blas(what, repeats);
+}
+#else
+static bench_work *const run_blas = NULL, *const run_blas_alone = NULL,
+                         *const run_blas_twice = NULL, *const run_blas_threads = NULL;
+#endif
+
+/* The loop that anyone writes first. Where the processor has no fused multiply-add, every
+ * product of ours computes it by other instructions, and the loop is the definition's, which
+ * does too. */
+static void run_naive(void *what, size_t repeats)
+{
+    const struct assay_product *p = &((const struct problem *)what)->call.p;
+    const float *a = p->a, *b = p->b;
+    float *c = p->c;
+    for (size_t r = 0; r < repeats; r++)
+        for (size_t i = 0; i < p->m; i++)
+            for (size_t j = 0; j < p->n; j++) {
+                float sum = 0;
+                for (size_t k = 0; k < p->k; k++)
+                    sum += a[i * p->a_row + k] * b[k * p->b_row + j];
+                c[i * p->c_row + j] = sum;
+            }
+}
+
+static void add_rate(cJSON *record, const char *name, double operations, double seconds)
+{
+    if (seconds > 0)
+        cJSON_AddNumberToObject(record, name, 1e-9 * operations / seconds);
+}
+
+/* Measures a product on one thread and on two and prints a record of each; `record` is used up. */
+static int measure(const struct bench *bench, struct assay_product p, cJSON *record)
+{
+    struct problem one = {0}, other = {0}, wide = {0};
+    struct assay_product twice = p;
+    twice.m *= 2;
+    twice.a_column = p.a_column == 1 ? 1 : 2 * p.a_column; /* A^T is stored [k, m] */
+    /* Matrices one after the other move apart, those side by side don't. */
+    twice.a_batch[1] *= p.a_batch[1] > p.a_row * p.a_column ? 2 : 1;
+    twice.c_batch[1] *= p.c_batch[1] > p.c_row ? 2 : 1;
+    bool opened = problem_open(&one, bench, p) && problem_open(&other, bench, p)
+                  && problem_open(&wide, bench, twice);
+    struct bench_pair ours = {bench_product, {&one.call, &other.call}};
+    struct bench_pair blas = {run_blas, {&one, &other}};
+    struct bench_entry alone[] = {{bench_product, &one.call, 0, 0}, {run_blas_alone, &one, 0, 0}};
+    struct bench_entry both[] = {
+        {bench_both, &ours, 0, 0}, {run_blas_twice, &blas, 0, 0}, {run_blas_threads, &wide, 0, 0}};
+    if (opened) {
+        cJSON *second = cJSON_Duplicate(record, true);
+        bench_contest(bench, alone, 2);
+        cJSON_AddNumberToObject(record, "threads", 1);
+        add_rate(record, "ours", one.operations, alone[0].seconds);
+        add_rate(record, "OpenBLAS", one.operations, alone[1].seconds);
+        bench_print(record);
+        bench_contest(bench, both, 3);
+        cJSON_AddNumberToObject(second, "threads", 2);
+        add_rate(second, "ours", 2 * one.operations, both[0].seconds);
+        add_rate(second, "OpenBLAS, two instances", 2 * one.operations, both[1].seconds);
+        add_rate(second, "OpenBLAS, its own threads", wide.operations, both[2].seconds);
+        bench_print(second);
+    }
+    free(one.numbers);
+    free(other.numbers);
+    free(wide.numbers);
+    return opened ? 0 : -1;
+}
+
+/* [n, n] by [n, n]; "batched" is four of them, one after the other in memory. */
+static int square(const struct bench *bench, const char *kind, size_t n)
+{
+    bool a_turned = kind[0] == 'A', b_turned = kind[0] == 'B';
+    size_t batch = kind[0] == 'b' ? 4 : 1;
+    struct assay_product p = {.batch = {1, batch},
+                              .m = n,
+                              .n = n,
+                              .k = n,
+                              .a_row = a_turned ? 1 : n,
+                              .a_column = a_turned ? n : 1,
+                              .b_row = b_turned ? 1 : n,
+                              .b_column = b_turned ? n : 1,
+                              .c_row = n,
+                              .a_batch = {0, n * n},
+                              .b_batch = {0, n * n},
+                              .c_batch = {0, n * n}};
+    cJSON *record = bench_record("product");
+    cJSON_AddStringToObject(record, "kind", kind);
+    cJSON_AddNumberToObject(record, "n", (double)n);
+    return measure(bench, p, record);
+}
+
+/* The products of attention with 4 heads of `width` in matrices [n, 4 width]: the scores Q K^T,
+ * [n, width] by [width, n]; the output P V, [n, n] by [n, width]; the keys' gradient dS^T Q. */
+static int attention(const struct bench *bench, const char *kind, size_t n, size_t width)
+{
+    const size_t heads = 4, row = heads * width;
+    bool scores = kind[0] == 's', turned = kind[0] == 'k';
+    struct assay_product p = {
+        .batch = {1, heads},
+        .m = n,
+        .n = scores ? n : width,
+        .k = scores ? width : n,
+        .a_row = scores   ? row
+                 : turned ? 1
+                          : n,
+        .a_column = turned ? n : 1,
+        .b_row = scores ? 1 : row,
+        .b_column = scores ? row : 1,
+        .c_row = scores ? n : row,
+        .a_batch = {0, scores ? width : n * n},
+        .b_batch = {0, width},
+        .c_batch = {0, scores ? n * n : width},
+    };
+    cJSON *record = bench_record("attention product");
+    cJSON_AddStringToObject(record, "kind", kind);
+    cJSON_AddNumberToObject(record, "n", (double)n);
+    cJSON_AddNumberToObject(record, "width", (double)width);
+    return measure(bench, p, record);
+}
+
+/* The floor under every build. */
+static int naive(const struct bench *bench)
+{
+    const size_t n = 256;
+    struct problem x;
+    struct assay_product p = {.batch = {1, 1},
+                              .m = n,
+                              .n = n,
+                              .k = n,
+                              .a_row = n,
+                              .a_column = 1,
+                              .b_row = n,
+                              .b_column = 1,
+                              .c_row = n};
+    if (!problem_open(&x, bench, p))
+        return -1;
+    bool fused = ASSAY_HARDWARE_FMA_F32 || strcmp(bench->kernels->level, "base") != 0;
+    struct bench_product definition = {assay_kernels_def(ASSAY_F32), x.call.p};
+    struct bench_entry entry[] = {
+        {bench_product, &x.call, 0, 0},
+        {fused ? run_naive : bench_product, fused ? (void *)&x : &definition, 0, 0}};
+    bench_contest(bench, entry, 2);
+    cJSON *record = bench_record("naive loop");
+    cJSON_AddNumberToObject(record, "n", (double)n);
+    add_rate(record, "ours", x.operations, entry[0].seconds);
+    add_rate(record, "naive", x.operations, entry[1].seconds);
+    bench_print(record);
+    free(x.numbers);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct bench bench;
+    int status = bench_open(&bench, "product", &argc, argv);
+    if (status != 0)
+        return status;
+#ifdef HAVE_CBLAS
+    cJSON *library = bench_record("library");
+    cJSON_AddStringToObject(library, "OpenBLAS", openblas_get_config());
+    bench_print(library);
+#else
+    bench_skipped("OpenBLAS", "libopenblas-dev");
+#endif
+    int failed = naive(&bench);
+    static const char *const kinds[] = {"plain", "A^T", "B^T", "batched"};
+    for (int i = 0; i < 4; i++)
+        for (size_t n = 32; n <= (bench.quick ? 256 : 1024); n *= 2)
+            failed |= square(&bench, kinds[i], n);
+    static const char *const parts[] = {"scores", "output", "keys' gradient"};
+    for (int i = 0; i < 3; i++)
+        for (size_t n = 256; n <= (bench.quick ? 256 : 1024); n *= 4)
+            for (size_t width = 16; width <= 64; width *= 4)
+                failed |= attention(&bench, parts[i], n, width);
+    if (failed)
+        fprintf(stderr, "product: out of memory\n");
+    return failed ? 2 : 0;
 }
