@@ -80,7 +80,7 @@ static void print(const struct call *c, double product, double forward_seconds,
 
 static int measure(const struct bench *bench, size_t n, size_t width, bool causal)
 {
-    const size_t heads = n > 1024 ? 2 : 4, size = n * heads * width;
+    const size_t heads = 4, size = n * heads * width;
     float *in = bench_numbers(4 * size), *out = bench_numbers(4 * size),
           *row = bench_numbers(2 * n * heads);
     struct call c = {bench->kernels, described(n, heads, width, causal, in, out, row)};
@@ -91,7 +91,7 @@ static int measure(const struct bench *bench, size_t n, size_t width, bool causa
     c.a.scratch = malloc(scratch + 64);
     bool opened = rated && in && out && row && c.a.scratch;
     if (opened) {
-        bench_contest(bench, entry, 3);
+        bench_contest(bench, 1, entry, 3);
         print(&c, 1e-9 * rate.operations / entry[2].seconds, entry[0].seconds, entry[1].seconds,
               scratch);
     }

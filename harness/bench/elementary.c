@@ -137,7 +137,7 @@ static void measure(const struct bench *bench, enum bench_function which)
     struct assay_rng rng;
     assay_rng_named(&rng, 1, f->name);
     draw(&rng, f, x);
-    bench_contest(bench, entry, CONTENDERS);
+    bench_contest(bench, 1, entry, CONTENDERS);
 
     size_t blocks = (bench->quick ? 100000 : 1000000) / ELEMENTS + 1, count[CONTENDERS] = {0};
     for (size_t block = 0; block < blocks; block++, draw(&rng, f, x)) {

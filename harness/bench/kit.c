@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "harness/progress.h"
 
@@ -48,41 +49,48 @@ int bench_open(struct bench *b, const char *program, int *argc, char **argv)
     return 0;
 }
 
-static void turn(struct bench_entry *e)
+static double seconds_of(int threads)
 {
-    double began = assay_clock();
+    struct timespec now;
+    clock_gettime(threads == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+static void turn(struct bench_entry *e, int threads)
+{
+    double began = seconds_of(threads);
     e->work(e->what, e->repeats);
-    double seconds = (assay_clock() - began) / (double)e->repeats;
+    double seconds = (seconds_of(threads) - began) / (double)e->repeats;
     e->seconds = e->seconds == 0 || seconds < e->seconds ? seconds : e->seconds;
 }
 
 /* How often the work fits a slice; the best of three turns decides, so that one disturbed turn
  * doesn't. */
-static void fill_slice(struct bench_entry *e, double slice)
+static void fill_slice(struct bench_entry *e, int threads, double slice)
 {
     e->repeats = 1;
     do {
         e->seconds = 0;
         for (int i = 0; i < 3; i++)
-            turn(e);
+            turn(e, threads);
         e->repeats *= 2;
     } while (e->seconds * (double)e->repeats <= slice);
     e->repeats /= 2;
     e->seconds = 0;
 }
 
-void bench_contest(const struct bench *b, struct bench_entry *entry, int entries)
+void bench_contest(const struct bench *b, int threads, struct bench_entry *entry, int entries)
 {
     const double slice = 4e-3, limit = b->quick ? 0.2 : 2;
     const int most = b->quick ? 10 : 50, least = b->quick ? 2 : 5;
     for (int i = 0; i < entries; i++)
         if (entry[i].work)
-            fill_slice(&entry[i], slice);
+            fill_slice(&entry[i], threads, slice);
     double began = assay_clock();
     for (int round = 0; round < most && (round < least || assay_clock() - began < limit); round++)
         for (int i = 0; i < entries; i++)
             if (entry[i].work)
-                turn(&entry[i]);
+                turn(&entry[i], threads);
 }
 
 struct half {

@@ -33,8 +33,9 @@ struct bench_entry {
 /* Rounds in which every entry has a turn of at most 4 ms, or of one repeat: 50 rounds, or as
  * many as 2 s hold, but at least 5. The least time is kept, because what disturbs a measurement
  * only adds to it; turns are short, so that some are undisturbed; and they alternate, so that
- * what disturbs for long meets all entries. */
-void bench_contest(const struct bench *b, struct bench_entry *entry, int entries);
+ * what disturbs for long meets all entries. Work on one thread is timed by the processor time of
+ * that thread, so that it doesn't matter who else wants the core; on two, by the wall clock. */
+void bench_contest(const struct bench *b, int threads, struct bench_entry *entry, int entries);
 
 /* Both halves of `work` at once, each on a thread of its own, `repeats` times. A bench_work:
  * `what` is a struct bench_pair. */

@@ -128,12 +128,12 @@ static int measure(const struct bench *bench, struct assay_product p, cJSON *rec
         {bench_both, &ours, 0, 0}, {run_blas_twice, &blas, 0, 0}, {run_blas_threads, &wide, 0, 0}};
     if (opened) {
         cJSON *second = cJSON_Duplicate(record, true);
-        bench_contest(bench, alone, 2);
+        bench_contest(bench, 1, alone, 2);
         cJSON_AddNumberToObject(record, "threads", 1);
         add_rate(record, "ours", one.operations, alone[0].seconds);
         add_rate(record, "OpenBLAS", one.operations, alone[1].seconds);
         bench_print(record);
-        bench_contest(bench, both, 3);
+        bench_contest(bench, 2, both, 3);
         cJSON_AddNumberToObject(second, "threads", 2);
         add_rate(second, "ours", 2 * one.operations, both[0].seconds);
         add_rate(second, "OpenBLAS, two instances", 2 * one.operations, both[1].seconds);
@@ -219,7 +219,7 @@ static int naive(const struct bench *bench)
     struct bench_entry entry[] = {
         {bench_product, &x.call, 0, 0},
         {fused ? run_naive : bench_product, fused ? (void *)&x : &definition, 0, 0}};
-    bench_contest(bench, entry, 2);
+    bench_contest(bench, 1, entry, 2);
     cJSON *record = bench_record("naive loop");
     cJSON_AddNumberToObject(record, "n", (double)n);
     add_rate(record, "ours", x.operations, entry[0].seconds);

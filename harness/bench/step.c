@@ -177,7 +177,7 @@ static int rate(const struct bench *bench, struct work *w)
     struct bench_entry entry;
     if (bench_rate_open(&r, bench->kernels, THREADS, &entry) != 0)
         return assay_complain(w->error, sizeof w->error, "out of memory");
-    bench_contest(bench, &entry, 1);
+    bench_contest(bench, THREADS, &entry, 1);
     cJSON *record = bench_record("rate");
     cJSON_AddNumberToObject(record, "product", 1e-9 * r.operations / entry.seconds);
     bench_print(record);
