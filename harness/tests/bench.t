@@ -82,6 +82,7 @@ is($status, 1, 'a product below 5 times the naive loop fails the benchmark');
 ($output, $status) = table(measured(alone => 1, run => { skipped => [{ peer => 'PyTorch', package => 'python3-torch' }] }));
 like($output, qr/skipped: PyTorch \(python3-torch\)/, 'a peer that is not installed is named');
 is(verdict($output, 'training step, d 64, n 512: steps per second'), 'not measured', 'and its rows say that they are not measured');
+like($output, qr/^\| d 64, h 4, n 512, batch 16 \| 1.0000 \| - \| - \|/m, 'nor are its numbers made up');
 is($status, 0, 'and that is no failure');
 
 ($output, $status) = table({ format => 'assay record 1' });
