@@ -25,6 +25,7 @@ static const struct command {
     {"compare", "assay compare", "judge what a backend computed", assay_command_compare},
     {"table", "assay table", "tables from records", assay_command_table},
     {"golden", "assay golden", "write or verify golden files", assay_command_golden},
+    {"export", "assay export", "a model as ONNX", assay_command_export},
     {NULL, NULL, NULL, NULL},
 };
 

@@ -27,6 +27,8 @@ tensor maximum(tape *t, tensor x, tensor y);
 tensor minimum(tape *t, tensor x, tensor y);
 /* condition i32, all of one shape: condition ? x : y */
 tensor choose(tape *t, tensor condition, tensor x, tensor y);
+/* i32 -> i32: 1 where x isn't 0 */
+tensor nonzero(tape *t, tensor x);
 
 /* ref/tape/maps.c: elementwise. */
 tensor map_of(tape *t, enum assay_map f, tensor x, double s);
@@ -105,6 +107,13 @@ struct attention_options {
 };
 tensor attention(tape *t, tensor query, tensor key, tensor value,
                  const struct attention_options *o);
+/* Its description has the operands query, key, value, key_valid, query_valid, allowed, bias (masks
+ * and bias cut to the keys there are), and these numbers; a window without an end is infinite. */
+enum attention_result { ATTENTION_OUTPUT, ATTENTION_PROBABILITY, ATTENTION_LOG_SUM };
+enum attention_number {
+    ATTENTION_RESULT, ATTENTION_SCALE, ATTENTION_CAUSAL, ATTENTION_UNIFORM_IF_EMPTY,
+    ATTENTION_FIRST, ATTENTION_KEYS, ATTENTION_LEFT, ATTENTION_RIGHT, ATTENTION_DROPOUT
+};
 
 /* ref/tape/scans.c */
 /* h = a h + b along axis; start like one slice, or NONE */
@@ -112,6 +121,8 @@ tensor scan(tape *t, tensor a, tensor b, tensor start, int axis);
 /* q, k [b, n, w], v [b, n, v], decay NONE, [b, n] or [b, n, w], start [b, w, v] or NONE
  * -> o [b, n, v]; *end [b, w, v] if asked. */
 tensor matrix_scan(tape *t, tensor q, tensor k, tensor v, tensor decay, tensor start, tensor *end);
+/* The number of its description. */
+enum matrix_scan_result { MATRIX_SCAN_OUTPUT, MATRIX_SCAN_END };
 
 /* ref/tape/moves.c */
 tensor reshape(tape *t, tensor x, struct assay_shape shape);

@@ -40,6 +40,20 @@ struct assay_op {
     void (*backward)(tape *t, tensor y);
 };
 
+/* What a value is, for whoever walks the graph: kept where the tape is `describing`. An op's has
+ * all its operands, also indices and masks (NONE: not given), and its numbers, in the order of the
+ * op's arguments; axes count from the start. A leaf has a kind and a name instead ("input", "ids"),
+ * or no description: then it is a constant of the pass. */
+struct assay_description {
+    const char *op;                 /* or a leaf's kind */
+    const char *name;               /* NULL: not a leaf */
+    const char *where;              /* "slab: block.1.mixer" */
+    int operands;
+    tensor *operand;
+    int numbers;
+    double *number;
+};
+
 /* A node: a value and where it came from. Only ref/tape/ looks inside;
  * everybody else uses the functions below. */
 struct assay_node {
@@ -51,6 +65,7 @@ struct assay_node {
     int inputs;
     tensor *input;
     void *saved;                    /* what the op's backward needs, in the arena */
+    const struct assay_description *description;    /* NULL unless the tape was describing */
 };
 
 /* Named tensors of a run: what a golden file's trace and decisions are made of. */
@@ -77,6 +92,7 @@ enum assay_freeze { ASSAY_FREE, ASSAY_HOLD_RECORD, ASSAY_HOLD_REPLAY };
 struct assay_tape {
     const struct assay_kernels *kernels;
     bool recording;                 /* false: nothing is kept for a backward pass */
+    bool describing;                /* every node gets its description */
     bool dry;                       /* shapes and counts only */
     struct assay_counts counts;
     uint64_t seed, step;            /* keys of the draws within a step */
@@ -122,6 +138,8 @@ tensor tape_input_f64(tape *t, struct assay_shape shape, const double *data);
 tensor tape_variable_f64(tape *t, struct assay_shape shape, const double *data);
 tensor tape_input_i32(tape *t, struct assay_shape shape, const int32_t *data);
 tensor tape_filled(tape *t, struct assay_shape shape, double value);
+/* describes a leaf */
+void tape_name(tape *t, tensor x, const char *kind, const char *name);
 
 /* What an op is made of. tape_new: a node without inputs yet; NULL after an error. */
 tensor tape_new(tape *t, enum assay_type type, struct assay_shape shape);

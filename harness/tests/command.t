@@ -32,11 +32,11 @@ sub prints {
 
 prints(0, qr/^assay \d.*\narithmetic \d/, 'the versions of program and arithmetic', '--version');
 prints(0, qr/Examples:/, 'examples', '--help');
-prints(0, qr/Examples:\n  assay $_/, 'examples', $_, '--help') for qw(list show check run verify compare table golden);
+prints(0, qr/Examples:\n  assay $_/, 'examples', $_, '--help') for qw(list show check run verify compare export table golden);
 prints(2, qr/^Usage/, 'no command: the usage', '');
 
 prints(2, qr/did you mean list\?/, 'the nearest command', 'lst');
-prints(2, qr/did you mean denseformer\?/, 'the nearest paper', 'show densformer');
+prints(2, qr/did you mean denseformer/, 'the nearest paper', 'show densformer');
 prints(2, qr/did you mean listops\?/, 'the nearest task', 'run --task lisptops');
 prints(2, qr/did you mean tiny\?/, 'the nearest preset', 'run --task listops --preset tyni');
 prints(2, qr/did you mean dilated\?/, 'the nearest setting', 'run --task listops --variant denseformer --setting dilatd');

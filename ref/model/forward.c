@@ -77,7 +77,7 @@ static tensor encoder_memory(layer *l)
     tensor memory;
     if (decode && first > 0) {
         tensor ids = input(l, "ids");
-        c->valid = config_of(l)->pad_is_zero ? validity(l, ids) : TENSOR_NONE;
+        c->valid = config_of(l)->pad_is_zero ? nonzero(l->t, ids) : TENSOR_NONE;
         return ids ? carried(l, "memory",
                              SHAPE(dim_of(ids, 0), dim_of(ids, 1), config_of(l)->stream))
                    : TENSOR_NONE;

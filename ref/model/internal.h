@@ -37,8 +37,6 @@ struct rotation { tensor cosine, sine; };
 struct rotation rotary_tables(layer *l, size_t n, size_t width);
 tensor position_bias(layer *l, size_t queries, size_t keys);
 
-/* i32 [b, n]: 1 where the id is not 0. */
-tensor validity(layer *l, tensor ids);
 /* [b, n, d] -> [b, d] as the configuration pools. */
 tensor pool_rows(layer *l, tensor x);
 

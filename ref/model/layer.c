@@ -127,19 +127,31 @@ tensor param(layer *l, const char *name, struct assay_shape shape, struct assay_
     bool trained = pass->gradients && (!pass->trainable || pass->trainable[e - l->model->entry]);
     void *gradient =
         trained ? (char *)pass->gradients + e->offset * l->model->kernels->element : NULL;
-    return tape_parameter(l->t, shape, entry_data(l->model, e), gradient);
+    tensor x = tape_parameter(l->t, shape, entry_data(l->model, e), gradient);
+    tape_name(l->t, x, "param", e->name);
+    return x;
+}
+
+/* What is not trained. */
+static tensor given(layer *l, enum assay_kind kind, const char *name, struct assay_shape shape,
+                    struct assay_init init)
+{
+    const struct assay_entry *e = entry_for(l, kind, name, shape, init);
+    if (!e)
+        return TENSOR_NONE;
+    tensor x = tape_parameter(l->t, shape, entry_data(l->model, e), NULL);
+    tape_name(l->t, x, kind == ASSAY_BUFFER ? "buffer" : "draw", e->name);
+    return x;
 }
 
 tensor buffer(layer *l, const char *name, struct assay_shape shape, struct assay_init init)
 {
-    const struct assay_entry *e = entry_for(l, ASSAY_BUFFER, name, shape, init);
-    return e ? tape_parameter(l->t, shape, entry_data(l->model, e), NULL) : TENSOR_NONE;
+    return given(l, ASSAY_BUFFER, name, shape, init);
 }
 
 tensor draw(layer *l, const char *name, struct assay_shape shape, struct assay_init init)
 {
-    const struct assay_entry *e = entry_for(l, ASSAY_DRAW, name, shape, init);
-    return e ? tape_parameter(l->t, shape, entry_data(l->model, e), NULL) : TENSOR_NONE;
+    return given(l, ASSAY_DRAW, name, shape, init);
 }
 
 void buffer_emit(layer *l, const char *name, tensor value, double keep)
@@ -179,8 +191,10 @@ tensor input(layer *l, const char *name)
         layer_fail(l, "input", "the batch has no input '%s'", name);
         return TENSOR_NONE;
     }
-    return in->type == ASSAY_I32 ? tape_input_i32(l->t, in->shape, in->data)
-                                 : tape_input_f32(l->t, in->shape, in->data);
+    tensor x = in->type == ASSAY_I32 ? tape_input_i32(l->t, in->shape, in->data)
+                                     : tape_input_f32(l->t, in->shape, in->data);
+    tape_name(l->t, x, "input", name);
+    return x;
 }
 
 void trace(layer *l, const char *name, tensor x)

@@ -224,18 +224,6 @@ static tensor prepend_cls(layer *l, tensor x)
     return concat(l->t, 1, 2, (tensor[]){cls, x});
 }
 
-/* i32 [b, n]: 1 where the id is not 0. */
-tensor validity(layer *l, tensor ids)
-{
-    if (!ids)
-        return TENSOR_NONE;
-    size_t elements = elements_of(ids);
-    int32_t *valid = tape_allocate(l->t, (elements + 1) * sizeof *valid);
-    for (size_t i = 0; valid && i < elements; i++)
-        valid[i] = ids_of(ids)[i] != 0;
-    return valid ? tape_input_i32(l->t, SHAPE(dim_of(ids, 0), dim_of(ids, 1)), valid) : TENSOR_NONE;
-}
-
 /* "ids" [b, n] through the table, or "values" [b, n, f] through a linear layer -> [b, n, d]. */
 static tensor token_vectors(layer *l)
 {
@@ -246,7 +234,7 @@ static tensor token_vectors(layer *l)
     if (!ids)
         return TENSOR_NONE;
     if (c->pad_is_zero && !l->context->causal)
-        l->context->valid = validity(l, ids);
+        l->context->valid = nonzero(l->t, ids);
     tensor x = gather_rows(
         l->t, param(l, "token", SHAPE(c->vocab, c->stream), init_normal(c->embed_deviation)), ids);
     return c->scale_embedding ? scale(l->t, x, assay_scalar_sqrt(profile_of(l), (double)c->width))

@@ -198,6 +198,20 @@ static void choose_backward(tape *t, tensor z)
 
 static const struct assay_op choose_op = {"choose", choose_backward};
 
+static const struct assay_op nonzero_op = {"nonzero", NULL};
+
+tensor nonzero(tape *t, tensor x)
+{
+    tensor y = op_ids(t, "nonzero", TENSORS(x)) ? tape_new(t, ASSAY_I32, x->shape) : TENSOR_NONE;
+    if (!y)
+        return TENSOR_NONE;
+    int32_t *is = y->data;
+    for (size_t i = 0, n = elements_of(x); i < n; i++)
+        is[i] = ids_of(x)[i] != 0;
+    op_wrote(t, elements_of(x));
+    return tape_record(t, &nonzero_op, y, TENSORS(x), NULL);
+}
+
 tensor choose(tape *t, tensor condition, tensor x, tensor y)
 {
     if (!op_ids(t, "choose", TENSORS(condition)) || !op_reals(t, "choose", TENSORS(x, y))

@@ -7,6 +7,8 @@
  * output's node Y, whose only input is P. Every consumer of either comes later on the tape, so both
  * gradients are complete when P's turn comes, and P's backward does all of the work; Y's backward
  * only sees to it that P has one. */
+#include <math.h>
+
 #include "ref/tape/draws.h"
 
 static const char name[] = "attention";
@@ -136,6 +138,7 @@ static void output_backward(tape *t, tensor y)
 static const struct assay_op attention_op = {name, backward};
 static const struct assay_op probability_op = {name, probability_backward};
 static const struct assay_op output_op = {name, output_backward};
+static const struct assay_op log_sum_op = {name, NULL};
 
 static bool shape_is(tensor x, struct assay_shape shape)
 {
@@ -291,10 +294,27 @@ static bool run(tape *t, struct call *call, const struct attention_options *o)
     return !t->error[0];
 }
 
+static double window_of(size_t reach)
+{
+    return reach == SIZE_MAX ? (double)INFINITY : (double)reach;
+}
+
+static void describe(tape *t, tensor y, enum attention_result result,
+                     const struct assay_attention *a, const tensor operand[7],
+                     const struct attention_options *o)
+{
+    op_describe(
+        t, y, name, 7, operand,
+        NUMBERS([ATTENTION_RESULT] = result, [ATTENTION_SCALE] = a->scale,
+                [ATTENTION_CAUSAL] = a->causal, [ATTENTION_UNIFORM_IF_EMPTY] = a->uniform_if_empty,
+                [ATTENTION_FIRST] = (double)a->first, [ATTENTION_KEYS] = (double)a->keys,
+                [ATTENTION_LEFT] = window_of(a->left), [ATTENTION_RIGHT] = window_of(a->right),
+                [ATTENTION_DROPOUT] = o->dropout));
+}
+
 static tensor record(tape *t, struct call *call, tensor y, tensor p, int inputs,
                      const tensor *input, const struct attention_options *o)
 {
-    call->output = y;
     if (!o->probability)
         return tape_record(t, &attention_op, y, inputs, input, call);
     *o->probability = tape_record(t, &probability_op, p, inputs, input, call);
@@ -329,12 +349,17 @@ tensor attention(tape *t, tensor query, tensor key, tensor value,
     call->a = a;
     if (!run(t, call, &o))
         return TENSOR_NONE;
+    call->output = y;
     if (!t->recording)
         op_give_back(t, loan);
+    const tensor operand[7] = {query, key, value, o.key_valid, o.query_valid, o.allowed, o.bias};
+    describe(t, y, ATTENTION_OUTPUT, &a, operand, &o);
+    describe(t, p, ATTENTION_PROBABILITY, &a, operand, &o);
     if (log_sum) {
         /* Not differentiable, so a numerical derivative must not see it move. */
         tape_hold(t, log_sum->data, elements_of(log_sum) * t->kernels->element);
-        *o.log_sum = log_sum;
+        describe(t, log_sum, ATTENTION_LOG_SUM, &a, operand, &o);
+        *o.log_sum = tape_record(t, &log_sum_op, log_sum, 0, NULL, NULL);
     }
     return record(t, call, y, p, TENSORS(query, key, value, o.bias), &o);
 }

@@ -55,6 +55,7 @@ tensor top_k(tape *t, tensor x, size_t k, const char *name)
     op_give_back(t, loan);
     op_wrote(t, elements_of(y));
     tape_hold(t, y->data, elements_of(y) * sizeof(int32_t));
+    op_describe(t, y, top_k_op.name, TENSORS(x), NUMBERS((double)k));
     y = tape_record(t, &top_k_op, y, 0, NULL, NULL);
     tape_mark(t, ASSAY_DECISION, name, y, margin);
     return y;
@@ -71,6 +72,7 @@ tensor stop_gradient(tape *t, tensor x)
         return TENSOR_NONE;
     op_copy(t, elements_of(x), x->data, y->data, ASSAY_STORE);
     tape_hold(t, y->data, elements_of(y) * t->kernels->element);
+    op_describe(t, y, stop_op.name, TENSORS(x), 0, NULL);
     return tape_record(t, &stop_op, y, 0, NULL, NULL);
 }
 
@@ -115,6 +117,7 @@ tensor st(tape *t, tensor hard, tensor soft)
         follow_soft(t, hard, soft, y);
     if (t->freeze != ASSAY_HOLD_REPLAY)
         op_copy(t, elements_of(y), hard->data, y->data, ASSAY_STORE);
+    op_describe(t, y, st_op.name, TENSORS(hard, soft), 0, NULL);
     return tape_record(t, &st_op, y, TENSORS(soft), NULL);
 }
 
@@ -160,6 +163,7 @@ tensor dropout(tape *t, tensor x, double rate, const char *name)
     t->kernels->dropout(dim_of(x, 0), sample_elements(x), stream, d->keep, x->data, y->data,
                         ASSAY_STORE);
     op_wrote(t, elements_of(y));
+    op_describe(t, y, dropout_op.name, TENSORS(x), NUMBERS(rate));
     return tape_record(t, &dropout_op, y, TENSORS(x), d);
 }
 
@@ -223,5 +227,6 @@ tensor custom(tape *t, const char *name, tensor value, int inputs, const tensor 
         return TENSOR_NONE;
     *p = (struct published){{kept, custom_gradients}, backward, closure};
     *y = (struct assay_node){.type = ASSAY_REAL, .shape = value->shape, .data = value->data};
+    op_describe(t, y, "custom", TENSORS(value), 0, NULL);
     return tape_record(t, &p->op, y, inputs, input, p);
 }

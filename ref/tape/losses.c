@@ -109,6 +109,7 @@ tensor cross_entropy(tape *t, tensor logits, tensor target, int32_t ignore, doub
         sum_and_divide(t, rows, losses, denominator, y->data);
     }
     op_give_back(t, t->recording ? loan : kept);
+    op_describe(t, y, name, TENSORS(logits, target), NUMBERS(ignore, denominator));
     return tape_record(t, &cross_entropy_op, y, TENSORS(logits), l);
 }
 
@@ -161,5 +162,6 @@ tensor mean_squared_error(tape *t, tensor x, tensor y, double denominator)
         sum_and_divide(t, n, squares, denominator, loss->data);
     }
     op_give_back(t, loan);
+    op_describe(t, loss, name, TENSORS(x, y), NUMBERS(denominator));
     return tape_record(t, &squared_error_op, loss, TENSORS(x, y), l);
 }

@@ -67,5 +67,6 @@ tensor map_of(tape *t, enum assay_map f, tensor x, double s)
     *m = (struct map){{name, backward}, f, s};
     t->kernels->map(f, elements_of(y), s, x->data, y->data, ASSAY_STORE);
     op_wrote(t, elements_of(y));
+    op_describe(t, y, name, TENSORS(x), NUMBERS(s));
     return tape_record(t, &m->op, y, TENSORS(x), m);
 }

@@ -96,14 +96,15 @@ static struct move *move_open(tape *t, int pieces)
     return m;
 }
 
-/* Puts the pieces in place and records the op. */
+/* Puts the pieces in place and records the op, described by its numbers. */
 static tensor move_close(tape *t, const struct assay_op *op, struct move *m, tensor y, int inputs,
-                         const tensor *input)
+                         const tensor *input, int numbers, const double *number)
 {
     if (!m || !y)
         return TENSOR_NONE;
     for (int i = 0; i < m->pieces; i++)
         put(t, &m->piece[i], input[m->piece[i].input], y);
+    op_describe(t, y, op->name, inputs, input, numbers, number);
     return tape_record(t, op, y, inputs, input, m);
 }
 
@@ -204,9 +205,12 @@ tensor permute(tape *t, tensor x, const int *axes)
     struct assay_walk source = op_walk(x->shape);
     struct piece *p = &m->piece[m->pieces++];
     *p = (struct piece){.walk = op_walk(shape)};
-    for (int i = 0; i < rank; i++)
+    double order[ASSAY_RANK_MAX];
+    for (int i = 0; i < rank; i++) {
         p->walk.x[i] = source.x[from[i]];
-    return move_close(t, &permute_op, m, y, TENSORS(x));
+        order[i] = from[i];
+    }
+    return move_close(t, &permute_op, m, y, TENSORS(x), rank, order);
 }
 
 tensor transpose(tape *t, tensor x, int one, int other)
@@ -280,7 +284,7 @@ tensor concat(tape *t, int axis, int count, const tensor *x)
         move_slices(m, i, x[i], y, axis, 0, to, x[i]->shape.dim[axis], false);
         to += x[i]->shape.dim[axis];
     }
-    return move_close(t, &concat_op, m, y, count, x);
+    return move_close(t, &concat_op, m, y, count, x, NUMBERS(axis));
 }
 
 tensor slice(tape *t, tensor x, int axis, size_t from, size_t length)
@@ -298,7 +302,7 @@ tensor slice(tape *t, tensor x, int axis, size_t from, size_t length)
     struct move *m = move_open(t, 1);
     if (y && m)
         move_slices(m, 0, x, y, axis, from, 0, length, false);
-    return move_close(t, &slice_op, m, y, TENSORS(x));
+    return move_close(t, &slice_op, m, y, TENSORS(x), NUMBERS(axis, (double)from, (double)length));
 }
 
 tensor pad(tape *t, tensor x, int axis, size_t before, size_t after)
@@ -322,7 +326,7 @@ tensor pad(tape *t, tensor x, int axis, size_t before, size_t after)
         t->kernels->fill(n, 0, y->data);
     op_wrote(t, n - elements_of(x));
     move_slices(m, 0, x, y, axis, 0, before, length, false);
-    return move_close(t, &pad_op, m, y, TENSORS(x));
+    return move_close(t, &pad_op, m, y, TENSORS(x), NUMBERS(axis, (double)before, (double)after));
 }
 
 tensor flip(tape *t, tensor x, int axis)
@@ -334,7 +338,7 @@ tensor flip(tape *t, tensor x, int axis)
     struct move *m = move_open(t, 1);
     if (y && m)
         move_slices(m, 0, x, y, axis, length ? length - 1 : 0, 0, length, true);
-    return move_close(t, &flip_op, m, y, TENSORS(x));
+    return move_close(t, &flip_op, m, y, TENSORS(x), NUMBERS(axis));
 }
 
 tensor roll(tape *t, tensor x, int axis, long by)
@@ -352,7 +356,7 @@ tensor roll(tape *t, tensor x, int axis, long by)
         move_slices(m, 0, x, y, axis, 0, shift, length - shift, false);
         move_slices(m, 0, x, y, axis, length - shift, 0, shift, false);
     }
-    return move_close(t, &roll_op, m, y, TENSORS(x));
+    return move_close(t, &roll_op, m, y, TENSORS(x), NUMBERS(axis, (double)shift));
 }
 
 /* saved: whether pairs are neighbours. The rotation's transpose is the rotation back. */
@@ -390,5 +394,6 @@ tensor rotate(tape *t, tensor x, tensor cosine, tensor sine, bool interleaved)
     t->kernels->rotate(dim_of(x, 0), dim_of(x, 1), dim_of(x, 2), dim_of(x, 3), width_of(cosine),
                        interleaved, false, cosine->data, sine->data, x->data, y->data, ASSAY_STORE);
     op_wrote(t, elements_of(y));
+    op_describe(t, y, rotate_op.name, TENSORS(x, cosine, sine), NUMBERS(interleaved));
     return tape_record(t, &rotate_op, y, TENSORS(x, cosine, sine), kept);
 }

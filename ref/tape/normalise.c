@@ -86,28 +86,11 @@ static const struct assay_op log_sum_exp_op = {"log_sum_exp", log_sum_exp_backwa
 /* allowed with an axis and the last (another one) exchanged; a missing axis is one of size 1. */
 static tensor allowed_moved(tape *t, tensor x, int axis, tensor allowed)
 {
-    struct assay_shape a = {.rank = x->shape.rank}, moved;
+    struct assay_shape a = {.rank = x->shape.rank};
     for (int i = 1; i <= a.rank; i++)
         a.dim[a.rank - i] =
             i <= allowed->shape.rank ? allowed->shape.dim[allowed->shape.rank - i] : 1;
-    moved = a;
-    moved.dim[axis] = a.dim[a.rank - 1];
-    moved.dim[a.rank - 1] = a.dim[axis];
-    tensor y = tape_new(t, ASSAY_I32, moved);
-    if (!y)
-        return TENSOR_NONE;
-    const int32_t *from = ids_of(allowed);
-    int32_t *to = y->data;
-    struct assay_node view = {.shape = a};
-    struct op_view v = op_view_of(&view, axis);
-    size_t last = a.dim[a.rank - 1], between = last ? v.inner / last : 0;
-    for (size_t o = 0; o < v.outer; o++)
-        for (size_t l = 0; l < v.length; l++)
-            for (size_t b = 0; b < between; b++)
-                for (size_t e = 0; e < last; e++)
-                    to[((o * last + e) * between + b) * v.length + l] =
-                        from[((o * v.length + l) * between + b) * last + e];
-    return y;
+    return transpose(t, reshape(t, allowed, a), axis, -1);
 }
 
 static bool operands_fit(tape *t, const char *op, tensor x, int *axis, tensor allowed)
@@ -142,6 +125,7 @@ tensor softmax(tape *t, tensor x, int axis, tensor allowed, bool uniform_if_empt
         return TENSOR_NONE;
     t->kernels->softmax(rows_of(x), width_of(x), mask, x->data, y->data);
     op_wrote(t, elements_of(y));
+    op_describe(t, y, softmax_op.name, TENSORS(x, allowed), NUMBERS(uniform_if_empty));
     return tape_record(t, &softmax_op, y, TENSORS(x), mask);
 }
 
@@ -162,6 +146,7 @@ tensor log_sum_exp(tape *t, tensor x, int axis, tensor allowed)
         return TENSOR_NONE;
     t->kernels->log_sum_exp(rows_of(x), width_of(x), mask, x->data, y->data);
     op_wrote(t, elements_of(x));
+    op_describe(t, y, log_sum_exp_op.name, TENSORS(x, allowed), 0, NULL);
     return tape_record(t, &log_sum_exp_op, y, TENSORS(x), mask);
 }
 
@@ -237,6 +222,7 @@ tensor layer_norm(tape *t, tensor x, tensor gain, tensor bias, double eps)
     op_wrote(t, elements_of(y));
     if (!t->recording)
         op_give_back(t, loan);
+    op_describe(t, y, layer_norm_op.name, TENSORS(x, gain, bias), NUMBERS(eps));
     return tape_record(t, &layer_norm_op, y, TENSORS(x, gain, bias), m);
 }
 
@@ -258,5 +244,6 @@ tensor rms_norm(tape *t, tensor x, tensor gain, double eps)
     op_wrote(t, elements_of(y));
     if (!t->recording)
         op_give_back(t, loan);
+    op_describe(t, y, rms_norm_op.name, TENSORS(x, gain), NUMBERS(eps));
     return tape_record(t, &rms_norm_op, y, TENSORS(x, gain), m);
 }

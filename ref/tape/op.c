@@ -110,6 +110,30 @@ struct assay_walk op_walk(struct assay_shape shape)
     return w;
 }
 
+void op_describe(tape *t, tensor y, const char *op, int operands, const tensor *operand,
+                 int numbers, const double *number)
+{
+    if (!y || !t->describing)
+        return;
+    struct assay_description *d = tape_allocate(t, sizeof *d);
+    tensor *operands_kept = tape_allocate(t, (size_t)operands * sizeof *operand);
+    double *numbers_kept = tape_allocate(t, (size_t)numbers * sizeof *number);
+    char *name = tape_string(t, "%s", op), *where = tape_string(t, "%s", t->where);
+    if (!where)
+        return;
+    if (operands)
+        memcpy(operands_kept, operand, (size_t)operands * sizeof *operand);
+    if (numbers)
+        memcpy(numbers_kept, number, (size_t)numbers * sizeof *number);
+    *d = (struct assay_description){.op = name,
+                                    .where = where,
+                                    .operands = operands,
+                                    .operand = operands_kept,
+                                    .numbers = numbers,
+                                    .number = numbers_kept};
+    y->description = d;
+}
+
 void op_wrote(tape *t, size_t elements)
 {
     t->counts.elements += elements;

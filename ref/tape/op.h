@@ -17,6 +17,10 @@
 #define TENSORS(...) \
     (int)(sizeof((tensor[]){__VA_ARGS__}) / sizeof(tensor)), ((tensor[]){__VA_ARGS__})
 
+/* Its numbers as the two arguments `count, number`. */
+#define NUMBERS(...) \
+    (int)(sizeof((double[]){__VA_ARGS__}) / sizeof(double)), ((double[]){__VA_ARGS__})
+
 /* No error so far and all operands there. A missing operand without an earlier error is one. */
 bool op_given(tape *t, const char *op, int count, const tensor *x);
 /* The same, and all are real; op_ids: all are i32. NONEs are not optional in either: list only what
@@ -53,6 +57,11 @@ struct op_loan {
 };
 struct op_loan op_borrow(const tape *t);
 void op_give_back(tape *t, struct op_loan loan);
+
+/* Describes y, before tape_record, which describes what has no description yet by op and inputs:
+ * so only ops with numbers, or with operands that are no inputs, call it. */
+void op_describe(tape *t, tensor y, const char *op, int operands, const tensor *operand,
+                 int numbers, const double *number);
 
 /* Counting. */
 void op_wrote(tape *t, size_t elements);

@@ -61,6 +61,7 @@ tensor sum_over(tape *t, tensor x, int axis)
     struct op_view v = op_view_of(x, axis);
     t->kernels->sum(v.outer, v.length, v.inner, x->data, y->data, ASSAY_STORE);
     op_wrote(t, v.outer * v.inner);
+    op_describe(t, y, sum_op.name, TENSORS(x), NUMBERS(axis));
     return tape_record(t, &sum_op, y, TENSORS(x), NULL);
 }
 
@@ -102,6 +103,7 @@ tensor mean_over(tape *t, tensor x, int axis)
     }
     op_give_back(t, loan);
     op_wrote(t, 2 * v.outer * v.inner);
+    op_describe(t, y, mean_op.name, TENSORS(x), NUMBERS(axis));
     return tape_record(t, &mean_op, y, TENSORS(x), NULL);
 }
 
@@ -136,6 +138,7 @@ tensor max_over(tape *t, tensor x, int axis)
             int32_t *at = &index[o * v.inner + i];
             *at = (int32_t)((o * v.length + (size_t)*at) * v.inner + i);
         }
+    op_describe(t, y, max_op.name, TENSORS(x), NUMBERS(axis));
     return tape_record(t, &max_op, y, TENSORS(x), index);
 }
 
@@ -182,5 +185,6 @@ tensor cumulative_sum(tape *t, tensor x, int axis)
     *v = op_view_of(x, axis);
     t->kernels->cumulative_sum(v->outer, v->length, v->inner, false, x->data, y->data, ASSAY_STORE);
     op_wrote(t, elements_of(y));
+    op_describe(t, y, cumulative_op.name, TENSORS(x), NUMBERS(axis));
     return tape_record(t, &cumulative_op, y, TENSORS(x), v);
 }

@@ -47,8 +47,8 @@ static const struct assay_op gather_op = {"gather_rows", gather_backward};
 static const struct assay_op take_op = {"take", gather_backward};
 static const struct assay_op take_last_op = {"take_last", gather_backward};
 
-static tensor gather(tape *t, const struct assay_op *op, tensor x, struct assay_shape shape,
-                     struct rows rows)
+static tensor gather(tape *t, const struct assay_op *op, tensor x, tensor index,
+                     struct assay_shape shape, struct rows rows)
 {
     tensor y = tape_new(t, x->type, shape);
     struct rows *r = tape_allocate(t, sizeof *r);
@@ -63,6 +63,7 @@ static tensor gather(tape *t, const struct assay_op *op, tensor x, struct assay_
                    (const int32_t *)x->data + (size_t)r->index[i] * r->width,
                    r->width * sizeof(int32_t));
     op_wrote(t, elements_of(y));
+    op_describe(t, y, op->name, TENSORS(x, index), 0, NULL);
     return tape_record(t, op, y, TENSORS(x), r);
 }
 
@@ -85,7 +86,7 @@ tensor gather_rows(tape *t, tensor table, tensor index)
         || !indices_fit(t, name, index, dim_of(table, 0), "a table", "rows"))
         return TENSOR_NONE;
     return gather(
-        t, &gather_op, table, rows_shape(index, width_of(table)),
+        t, &gather_op, table, index, rows_shape(index, width_of(table)),
         (struct rows){dim_of(table, 0), width_of(table), elements_of(index), ids_of(index)});
 }
 
@@ -118,7 +119,7 @@ tensor take(tape *t, tensor x, tensor index)
     const int32_t *flat = numbered(t, name, index, b, n);
     if (!flat)
         return TENSOR_NONE;
-    return gather(t, &take_op, x, rows_shape(index, width_of(x)),
+    return gather(t, &take_op, x, index, rows_shape(index, width_of(x)),
                   (struct rows){b * n, width_of(x), elements_of(index), flat});
 }
 
@@ -141,7 +142,7 @@ tensor take_last(tape *t, tensor x, tensor index)
     const int32_t *flat = numbered(t, name, index, rows_of(x), width_of(x));
     if (!flat)
         return TENSOR_NONE;
-    return gather(t, &take_last_op, x, index->shape,
+    return gather(t, &take_last_op, x, index, index->shape,
                   (struct rows){elements_of(x), 1, elements_of(index), flat});
 }
 
@@ -182,5 +183,6 @@ tensor scatter_add_rows(tape *t, size_t rows, tensor index, tensor x)
     t->kernels->fill(rows * w, 0, y->data);
     t->kernels->scatter_add_rows(r->count, w, r->index, x->data, y->data);
     op_wrote(t, rows * w + r->count * w);
+    op_describe(t, y, name, TENSORS(index, x), 0, NULL);
     return tape_record(t, &scatter_op, y, TENSORS(x), r);
 }

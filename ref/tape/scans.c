@@ -56,6 +56,7 @@ tensor scan(tape *t, tensor a, tensor b, tensor start, int axis)
     t->kernels->scan(v->outer, v->length, v->inner, a->data, b->data, start ? start->data : NULL,
                      h->data);
     t->counts.multiply_adds += elements_of(h);
+    op_describe(t, h, scan_op.name, TENSORS(a, b, start), NUMBERS(along));
     return tape_record(t, &scan_op, h, TENSORS(a, b, start), v);
 }
 
@@ -179,8 +180,10 @@ tensor matrix_scan(tape *t, tensor q, tensor k, tensor v, tensor decay, tensor s
                           .output = o};
     if (!run(t, &call->s))
         return TENSOR_NONE;
+    op_describe(t, o, matrix_name, TENSORS(q, k, v, decay, start), NUMBERS(MATRIX_SCAN_OUTPUT));
     if (!end)
         return tape_record(t, &matrix_scan_op, o, TENSORS(q, k, v, decay, start), call);
+    op_describe(t, last, matrix_name, TENSORS(q, k, v, decay, start), NUMBERS(MATRIX_SCAN_END));
     *end = tape_record(t, &end_op, last, TENSORS(q, k, v, decay, start), call);
     return tape_record(t, &output_op, o, TENSORS(last), NULL);
 }

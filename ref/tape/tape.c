@@ -101,6 +101,8 @@ tensor tape_record(tape *t, const struct assay_op *op, tensor y, int inputs, con
     if (t->error[0] || !y || !finite_output(t, op->name, y))
         return TENSOR_NONE;
     y->op = op;
+    if (!y->description)
+        op_describe(t, y, op->name, inputs, input, 0, NULL);
     bool wanted = false;
     for (int i = 0; i < inputs; i++)
         wanted |= input[i] && input[i]->needs_gradient;
@@ -183,6 +185,19 @@ tensor tape_filled(tape *t, struct assay_shape shape, double value)
     if (x)
         t->kernels->fill(shape_elements(shape), value, x->data);
     return x;
+}
+
+void tape_name(tape *t, tensor x, const char *kind, const char *name)
+{
+    if (!x || !t->describing)
+        return;
+    struct assay_description *d = tape_allocate(t, sizeof *d);
+    if (!d)
+        return;
+    *d = (struct assay_description){.op = tape_string(t, "%s", kind),
+                                    .name = tape_string(t, "%s", name),
+                                    .where = tape_string(t, "%s", t->where)};
+    x->description = d;
 }
 
 void *tape_gradient(tape *t, tensor x)
