@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "harness/command.h"
+#include "harness/cost.h"
 #include "harness/files.h"
 #include "harness/golden.h"
 #include "harness/lookup.h"
@@ -111,6 +112,19 @@ static void print_properties(const struct assay_variant *v)
     }
 }
 
+/* Of the first setting in its first form. */
+static void print_growth(const struct assay_variant *v)
+{
+    char error[ASSAY_ERROR_ROOM];
+    struct assay_config config;
+    struct assay_cost_model first = {v, v->settings, NULL, ""};
+    if (!v->settings || assay_cost_config(&first, 16, &config, error, sizeof error) != 0)
+        return;
+    struct variant_growth growth = variant_growth(v, &config);
+    printf("grows     mixing n tokens takes n^%g multiply-adds, n^%g memory: %s\n",
+           growth.multiply_adds, growth.memory, growth.reason);
+}
+
 static void print_claims(const struct assay_variant *v)
 {
     enum { CLASSES = CLAIM_OUTSIDE + 1 };
@@ -165,6 +179,7 @@ static void print_paper(const struct assay_variant *v, const char *folder,
     print_settings(v, folder);
     print_forms(v);
     print_properties(v);
+    print_growth(v);
     print_claims(v);
     print_outside(v, outside);
     if (v->untested)

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Draws loss and accuracy of run records as PNG and SVG: a figure per suite, task, preset, data.
-`plot.py bench FILE.json` draws a benchmark's measurements instead."""
+`plot.py bench FILE.json` draws a benchmark's measurements instead, --costs what `assay cost`
+counted and timed against the number of tokens."""
 
 import argparse
+import csv
 import itertools
 import json
 import math
@@ -15,6 +17,9 @@ BENCH_FORMAT = "assay bench 1"
 # Okabe and Ito: told apart with every common form of colour blindness. More than seven variants
 # differ by line style as well.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+# What is drawn of costs: columns of `assay cost --csv`.
+COSTS = (("mixing_multiply_adds", "multiply-adds of mixing"), ("peak_bytes", "peak memory, bytes"),
+         ("seconds", "time of a pass, seconds"))
 STYLES = ("-", (0, (6, 2)), (0, (2, 1)), (0, (6, 1, 1, 1)))
 
 
@@ -148,6 +153,58 @@ def file_names(sections):
     raise Failure("two figures would have the same file name")
 
 
+def read_costs(path):
+    """[(label, {quantity: ([n], [value])})] of each paper's first setting in all its forms; rows
+    with the same numbers, times aside, are one curve with several names."""
+    needed = {"model", "id", "setting", "n", *(q for q, _ in COSTS)}
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            lines = list(csv.DictReader(file))
+        missing = needed - set(lines[0] if lines else ())
+        if missing:
+            raise Failure(f"{path}: expected a table of `assay cost --csv`, without "
+                          f"{', '.join(sorted(missing))}")
+        first, rows = {}, {}
+        for line in lines:
+            if first.setdefault(line["id"], line["setting"]) != line["setting"]:
+                continue
+            row = rows.setdefault(line["model"], {q: ([], []) for q, _ in COSTS})
+            for quantity, _ in COSTS:
+                if line[quantity]:
+                    row[quantity][0].append(int(line["n"]))
+                    row[quantity][1].append(float(line[quantity]))
+    except (OSError, UnicodeDecodeError, ValueError, TypeError, csv.Error) as reason:
+        raise Failure(f"{path}: {reason}")
+    curves = {}
+    for name, row in rows.items():
+        counts = tuple(tuple(row[q][1]) for q, _ in COSTS if q != "seconds")
+        curves.setdefault(counts, ([], row))[0].append(name)
+    return [(", ".join(names), row) for names, row in curves.values()]
+
+
+def draw_costs(plt, curves):
+    shown = [(q, title) for q, title in COSTS if any(row[q][0] for _, row in curves)]
+    figure, panels = plt.subplots(1, len(shown), figsize=(5.2 * len(shown), 5.6), squeeze=False)
+    looks = itertools.cycle([(c, s) for s in STYLES for c in COLOURS])
+    for (name, row), (colour, style) in zip(curves, looks):
+        for (quantity, _), axes in zip(shown, panels[0]):
+            axes.loglog(*row[quantity], color=colour, linestyle=style, marker="o", markersize=4,
+                        base=2, label=name)
+    for (_, title), axes in zip(shown, panels[0]):
+        axes.set_yscale("log", base=10)
+        axes.set_title(title)
+        axes.set_xlabel("tokens")
+        axes.grid(True, color="#dddddd", linewidth=0.8)
+        axes.set_axisbelow(True)
+    handles = panels[0][0].get_legend_handles_labels()[0]
+    columns = min(3, len(handles))
+    legend = figure.legend(handles=handles, loc="lower center", ncol=columns, frameon=False)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+    figure.tight_layout(rect=(0, (0.1 + 0.28 * -(-len(handles) // columns)) / 5.6, 1, 1))
+    return figure
+
+
 def pyplot():
     """matplotlib for files, with a look of its own: the user's style would change the bytes."""
     try:
@@ -177,10 +234,16 @@ def save(figure, folder, name, suffixes=("png", "svg")):
 
 
 def plot(arguments):
-    sections = collect(arguments.records)
+    if arguments.costs:
+        figures = [(path.stem, lambda plt, path=path: draw_costs(plt, read_costs(path)))
+                   for path in map(pathlib.Path, arguments.records)]
+    else:
+        sections = collect(arguments.records)
+        figures = [(name, lambda plt, s=section: draw(plt, s, *sections[s], arguments.smooth))
+                   for section, name in sorted(file_names(sections).items())]
     plt = pyplot()
-    for section, name in sorted(file_names(sections).items()):
-        figure = draw(plt, section, *sections[section], arguments.smooth)
+    for name, make in figures:
+        figure = make(plt)
         save(figure, arguments.output, name)
         plt.close(figure)
 
@@ -291,7 +354,9 @@ def main():
                "dashed, into results/demo/lra-listops-tiny.png and .svg. The same records give\n"
                "the same bytes.\n\n  harness/plot.py bench results/bench/x86-64-v3-gcc.json --output results/bench\n\n"
                "draws the measurements of `make bench`.")
-    parser.add_argument("records", nargs="+", help="run records (JSON), or folders of them")
+    parser.add_argument("records", nargs="+", help="run records (JSON), or folders of them; or "
+                        "tables of costs (CSV)")
+    parser.add_argument("-c", "--costs", action="store_true", help="draw tables of costs")
     parser.add_argument("-o", "--output", default=".", metavar="FOLDER",
                         help="where the figures go (default: here)")
     parser.add_argument("-s", "--smooth", type=int, default=1, metavar="N",

@@ -87,6 +87,9 @@ void assay_table_print(const struct assay_table *table, enum assay_table_format 
 int assay_table_write(const struct assay_table *table, enum assay_table_format format,
                       const char *path, char *error, size_t room);
 
+/* Three significant digits with a prefix of 1000: "57.4 M". */
+void assay_put_scaled(FILE *out, double value);
+
 /* Between the two halves, table_read.c and table.c: the order of records by section, and by
  * section and row; and the step from sorted records to sections (false without memory). */
 int assay_table_section_order(const struct assay_record *a, const struct assay_record *b);

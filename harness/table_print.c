@@ -64,8 +64,7 @@ static const struct markup markdown = {markdown_text, "| ", " | ",    " |\n",
 static const struct markup latex = {latex_text, "  ",  " & ", " \\\\\n",
                                     "$\\pm$",   "\\%", "--",  "$p < 0.01$"};
 
-/* Three significant digits with a prefix of 1000. */
-static void put_scaled(FILE *out, double value)
+void assay_put_scaled(FILE *out, double value)
 {
     static const char *const prefix[] = {"", " k", " M", " G", " T", " P", " E"};
     size_t i = 0;
@@ -121,9 +120,9 @@ static void put_rows(FILE *out, const struct markup *m, section s)
         fprintf(out, "%s%zu%s", m->cell, r->seeds, m->cell);
         put_accuracy(out, m, r);
         fprintf(out, "%s%" PRIu64 "%s", m->cell, r->record->parameters, m->cell);
-        put_scaled(out, r->multiply_adds);
+        assay_put_scaled(out, r->multiply_adds);
         fputs(m->cell, out);
-        put_scaled(out, r->steps_per_second);
+        assay_put_scaled(out, r->steps_per_second);
         fprintf(out, "%s%.1f MiB%s", m->cell, (double)r->peak_bytes / (1 << 20), m->cell);
         put_beaten(out, m, s, r);
         fputs(m->end, out);

@@ -60,7 +60,10 @@ struct assay_node {
     const struct assay_op *op;      /* NULL: a leaf */
     enum assay_type type;
     struct assay_shape shape;
-    bool needs_gradient;
+    bool needs_gradient, mixing;    /* mixing: see tape_mixing */
+    /* of its inputs, for the count of bytes: all; as much as it writes, where it picks from them;
+     * nothing, where its data is theirs */
+    enum { READS_ALL, READS_PICKED, READS_NOTHING } reads;
     void *data, *gradient;          /* gradient: NULL until the first contribution */
     int inputs;
     tensor *input;
@@ -83,6 +86,12 @@ struct assay_counts {
     uint64_t multiply_adds;
     uint64_t elements;              /* elements written by all other ops */
     uint64_t bytes;                 /* live bytes of the arena at its fullest */
+    /* Bytes that ops read and write, each passing over its tensors once: forward its inputs and
+     * its output; backward the output's gradient, the inputs, and each of their gradients twice,
+     * for it is added to. Scratch of kernels, and what stays in their registers, is not in it. */
+    uint64_t moved;
+    /* the shares of multiply_adds and of bytes (at its own fullest) while mixing */
+    uint64_t mixing_multiply_adds, mixing_bytes;
 };
 
 /* Holding stop-gradients, draws and decisions at their base value while a numerical
@@ -94,6 +103,8 @@ struct assay_tape {
     bool recording;                 /* false: nothing is kept for a backward pass */
     bool describing;                /* every node gets its description */
     bool dry;                       /* shapes and counts only */
+    bool mixing;                    /* see tape_mixing */
+    uint64_t mixing_from;
     struct assay_counts counts;
     uint64_t seed, step;            /* keys of the draws within a step */
     /* [samples] index of each sample of the shard within the step's batch, or NULL: 0, 1, ... */
@@ -104,7 +115,7 @@ struct assay_tape {
     char where[128];                /* "slab: block.1.mixer", put in front of messages */
 
     struct assay_chunk *chunk, *first_chunk;
-    size_t live;                    /* bytes in use */
+    size_t live, live_mixing;       /* bytes in use */
     tensor *node;
     size_t nodes, node_room;
     struct assay_marked *marked;
@@ -126,6 +137,13 @@ void tape_fail(tape *t, const char *op, const char *format, ...)
 /* 64-byte aligned, in the arena; NULL after an error */
 void *tape_allocate(tape *t, size_t bytes);
 char *tape_string(tape *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Says whether what follows is the mixing of tokens, whose cost papers speak of; returns what it
+ * was before. Mixers are, outside of their linear layers. A node's backward counts as its
+ * forward does. */
+bool tape_mixing(tape *t, bool mixing);
+/* Bytes of the arena that are there: on a dry tape no real tensor is. */
+size_t tape_resident(const tape *t);
 
 /* Leaves. Data is copied into the arena unless it is a parameter's. */
 /* gradient NULL: frozen */

@@ -79,6 +79,15 @@ struct variant_claim {
     enum assay_profile profile;       /* 0: binary64 */
 };
 
+/* How the cost of mixing tokens grows with their number n: the exponents that the paper claims
+ * for the multiply-adds of its mixers (without their linear layers, which are everybody's) and
+ * for the memory that they hold, forward and backward. harness/tests/cost.c counts both from
+ * n = 1024 on and allows 0.05. */
+struct variant_growth {
+    double multiply_adds, memory;
+    const char *reason;               /* where and how the paper says so, in our words */
+};
+
 struct assay_variant {
     const char *id, *title, *authors; /* "Katharopoulos et al. 2020" */
     const char *idea, *equations;     /* shown by `assay show` */
@@ -106,12 +115,15 @@ struct assay_variant {
     double (*mixer_multiply_adds)(const struct assay_config *c, size_t n);
     /* state per sample after n tokens; NULL: keys and values */
     double (*decode_elements)(const struct assay_config *c, size_t n);
+    /* per configuration, so that settings and forms may differ; NULL: the reference's */
+    struct variant_growth (*growth)(const struct assay_config *c);
 };
 
 extern const struct assay_variant *const assay_variants[];   /* the papers; ends with NULL */
 extern const struct assay_variant assay_variant_reference;
 /* "reference" gives the reference's descriptor */
 const struct assay_variant *variant_find(const char *id);
+struct variant_growth variant_growth(const struct assay_variant *v, const struct assay_config *c);
 const struct assay_variant *variant_by_hyper(const struct assay_variant *v, const char *name,
                                              int *index);
 

@@ -325,6 +325,17 @@ static double state_elements(const struct assay_config *c, size_t n)
     return (double)(c->layers * c->heads * c->head_width * (c->head_width + 1));
 }
 
+enum evaluation { LINEAR, CHUNKED, QUADRATIC };
+
+static struct variant_growth growth(const struct assay_config *c)
+{
+    if ((enum evaluation)c->hyper[2] == QUADRATIC)
+        return (struct variant_growth){
+            2, 2, "section 3.2: with the weights made first it costs what softmax attention does"};
+    return (struct variant_growth){
+        1, 1, "abstract and section 3.2: linear in the length, in time and in memory"};
+}
+
 static const char *legal(const struct assay_config *c)
 {
     return c->key_heads == c->heads ? NULL : "key_heads: expected as many as heads";
@@ -401,5 +412,6 @@ const struct assay_variant assay_variant_linear_transformer = {
     .legal = legal,
     .mixer_multiply_adds = multiply_adds,
     .decode_elements = state_elements,
+    .growth = growth,
 };
 /* clang-format on */

@@ -268,6 +268,12 @@ static double multiply_adds(const struct assay_config *c, size_t n)
     return (double)n * (4 * d * inner + 4 * c->hyper[0] * inner);
 }
 
+static struct variant_growth growth(const struct assay_config *c)
+{
+    (void)c;
+    return (struct variant_growth){1, 1, "table 1: O(n) in time and memory for a fixed k"};
+}
+
 static const char *legal(const struct assay_config *c)
 {
     if (c->frame != FRAME_ENCODER && c->hyper[3] == 0)
@@ -330,5 +336,6 @@ const struct assay_variant assay_variant_linformer = {
     .legal = legal,
     .extra_parameters = extra_parameters,
     .mixer_multiply_adds = multiply_adds,
+    .growth = growth,
 };
 /* clang-format on */

@@ -276,6 +276,12 @@ static double multiply_adds(const struct assay_config *c, size_t n)
     return 4 * (double)n * d * inner + 2 * pairs(c, n) * inner;
 }
 
+static struct variant_growth growth(const struct assay_config *c)
+{
+    (void)c;
+    return (struct variant_growth){1, 1, "O(n B): blocks of a fixed length"};
+}
+
 static const char *legal(const struct assay_config *c)
 {
     return c->key_heads == c->heads ? NULL : "key_heads: expected as many as heads";
@@ -334,5 +340,6 @@ const struct assay_variant assay_variant_local_attention = {
                 "the independence of blocks.",
     .legal = legal,
     .mixer_multiply_adds = multiply_adds,
+    .growth = growth,
 };
 /* clang-format on */

@@ -421,6 +421,12 @@ static double state_elements(const struct assay_config *c, size_t n)
     return (double)(c->layers * c->heads * (c->head_width + 1)) * width_of_features(c);
 }
 
+static struct variant_growth growth(const struct assay_config *c)
+{
+    (void)c;
+    return (struct variant_growth){1, 1, "abstract: linear in the length, in time and in memory"};
+}
+
 static const char *legal(const struct assay_config *c)
 {
     return c->key_heads == c->heads ? NULL : "key_heads: expected as many as heads";
@@ -464,8 +470,8 @@ const struct assay_variant assay_variant_performer = {
         {"lra", "preset=pre_ln form=lra"},
         {0}},
     .forms = (const struct variant_form[]){
-        {"parallel", "key_stabiliser=0", false, FORM_BITS, 0, NULL},
-        {"decode", "key_stabiliser=0", true, FORM_BITS, 0, "the scan, one step at a time"},
+        {"parallel", "", false, FORM_BITS, 0, NULL},
+        {"decode", "", true, FORM_BITS, 0, "the scan, one step at a time"},
         {0}},
     .properties = (const struct variant_property[]){
         {PROPERTY_CAUSAL, HOLDS_BITS, 0, "key_stabiliser=0 frame=decoder head=language",
@@ -496,6 +502,7 @@ const struct assay_variant assay_variant_performer = {
                 "full-size runs.",
     .legal = legal,
     .mixer_multiply_adds = multiply_adds,
+    .growth = growth,
     .decode_elements = state_elements,
 };
 /* clang-format on */

@@ -64,24 +64,14 @@ static tensor factorised_dense(layer *l, tensor x, bool plain)
     size_t heads = config_of(l)->heads, N = most(l), a = hyper_n(l, "factor"), c = N / a;
     tensor one = split_heads(l, apply_linear(l, "factor_a", x, heads * a, true), heads);
     tensor two = split_heads(l, apply_linear(l, "factor_c", x, heads * c, true), heads);
-    int32_t *at = tape_allocate(t, 2 * N * sizeof *at);
-    for (size_t i = 0; at && i < N; i++) {
-        at[i] = (int32_t)(i % a);
-        at[N + i] = (int32_t)(plain ? i % c : i / a);
-    }
-    if (!one || !at)
+    if (!one || !two)
         return TENSOR_NONE;
-    struct assay_shape shape = SHAPE(dim_of(x, 0), dim_of(x, 1), heads, N);
-    size_t rows = elements_of(one) / a;
-    int32_t *index = tape_allocate(t, 2 * rows * N * sizeof *index);
-    for (size_t r = 0; index && r < 2 * rows; r++)
-        for (size_t i = 0; i < N; i++)
-            index[r * N + i] = at[r / rows * N + i];
-    tensor first = tape_input_i32(t, shape, index),
-           second = tape_input_i32(t, shape, index + rows * N);
-    one = take_last(t, one, first);
-    two = take_last(t, two, second);
-    return transpose(t, multiply(t, one, two), 1, 2);
+    size_t b = dim_of(x, 0), n = dim_of(x, 1), rows = b * n * heads;
+    struct assay_shape all = SHAPE(b, n, heads, N);
+    one = reshape(t, expand(t, reshape(t, one, SHAPE(rows, 1, a)), SHAPE(rows, c, a)), all);
+    two = plain ? expand(t, reshape(t, two, SHAPE(rows, 1, c)), SHAPE(rows, a, c))
+                : expand(t, reshape(t, two, SHAPE(rows, c, 1)), SHAPE(rows, c, a));
+    return transpose(t, multiply(t, one, reshape(t, two, all)), 1, 2);
 }
 
 /* R [h, N, N]; fixed: drawn once. */
@@ -399,6 +389,12 @@ static double extra_parameters(const struct assay_config *c)
     return (double)c->layers * (sum + (c->hyper[MIXTURE] > 0 ? terms : 0));
 }
 
+static struct variant_growth growth(const struct assay_config *c)
+{
+    (void)c;
+    return (struct variant_growth){2, 2, "n x n weights times values, whatever makes the weights"};
+}
+
 static const char *legal(const struct assay_config *c)
 {
     size_t N = config_tokens(c), a = (size_t)c->hyper[FACTOR];
@@ -479,5 +475,6 @@ const struct assay_variant assay_variant_synthesizer = {
                 "full-size runs.",
     .legal = legal,
     .extra_parameters = extra_parameters,
+    .growth = growth,
 };
 /* clang-format on */

@@ -284,7 +284,8 @@ static void meets_the_layer(struct claim *c)
     for (int i = 0; i < 3; i++) {
         char name[64], name32[64];
         struct assay_model *m =
-            claim_model(c, i ? "length=16 heads=2 layers=1 " GROWN : "length=16 heads=2 layers=1");
+            claim_model(c, i ? "length=16 heads=2 rotary_width=4 layers=1 " GROWN
+                             : "length=16 heads=2 rotary_width=4 layers=1");
         struct claim_pass *p = m ? claim_blank(c, m, claim_batch(c, m, 2, 16, 1), 2, 16) : NULL;
         if (!p)
             return;
@@ -357,7 +358,7 @@ const struct assay_variant assay_variant_tokenformer = {
         {0}},
     .settings = (const struct variant_setting[]){
         {"default", "preset=pre_ln frame=decoder head=language pad_is_zero=0 position=rotary "
-                    "rotary_width=4 heads=2"},
+                    "rotary_width=2"},
         {"encoder", "preset=pre_ln"},
         {"gelu_l2_norm", "preset=pre_ln normalisation=gelu_l2_norm"},
         {"softmax", "preset=pre_ln normalisation=softmax"},

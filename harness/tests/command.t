@@ -32,10 +32,10 @@ sub prints {
 
 prints(0, qr/^assay \d.*\narithmetic \d/, 'the versions of program and arithmetic', '--version');
 prints(0, qr/Examples:/, 'examples', '--help');
-prints(0, qr/Examples:\n  assay $_/, 'examples', $_, '--help') for qw(list show check run verify compare export table golden);
+prints(0, qr/Examples:\n  assay $_/, 'examples', $_, '--help') for qw(list show check run verify compare cost export table golden);
 prints(2, qr/^Usage/, 'no command: the usage', '');
 
-prints(2, qr/did you mean list\?/, 'the nearest command', 'lst');
+prints(2, qr/did you mean list/, 'the nearest command', 'lst');
 prints(2, qr/did you mean denseformer/, 'the nearest paper', 'show densformer');
 prints(2, qr/did you mean listops\?/, 'the nearest task', 'run --task lisptops');
 prints(2, qr/did you mean tiny\?/, 'the nearest preset', 'run --task listops --preset tyni');
@@ -195,5 +195,15 @@ prints(0, qr/^\S*,/m, 'CSV', 'table whole --format csv');
 ok(decode_json((assay('table whole --format json'))[1])->{format}, 'table --format json: JSON');
 prints(0, qr/^\z/, 'into a file', 'table whole --format latex --output table.tex');
 ok(-s 'table.tex', 'which is there');
+
+# Costs.
+my $costs = decode_json((assay('cost denseformer --json'))[1]);
+ok(abs($costs->{rows}[0]{exponents}{mixing_multiply_adds}{exponent} - 2) < 0.05, 'cost --json: the exponent of attention is 2');
+is(scalar @{ $costs->{rows}[0]{costs} }, 8, 'eight lengths');
+prints(0, qr/^\z/, 'into a folder', 'cost denseformer --decode --output costs');
+is((-s 'costs/table.md' && -s 'costs/decode.csv' ? `grep -c '^"denseformer' costs/costs.csv` : ''), "24\n", 'which has a line for every setting and length');
+prints(2, qr/did you mean denseformer\?/, 'the nearest paper', 'cost densformer');
+prints(2, qr/did you mean width\?/, 'the nearest field', 'cost denseformer --set widht=3');
+prints(2, qr/positive number of seconds/, 'a time that is none', 'cost --time=never');
 
 done_testing();

@@ -13,7 +13,9 @@ tensor run_stack(layer *l, const char *path, tensor x)
     /* While decoding, a column for all that the cache has room for:
      * attention takes those that are filled. */
     size_t n = dim_of(x, 1), keys = c->decode ? decode_capacity(c->decode) : n;
+    bool before = tape_mixing(l->t, true);
     stream_put(l, "position_bias", x ? position_bias(l, n, keys) : TENSOR_NONE);
+    tape_mixing(l->t, before);
     trace(l, "embed", x);
     x = l->model->slot.stack(l, x);
     if (config_of(l)->final_norm)
@@ -106,6 +108,16 @@ static tensor encoder_decoder(layer *l)
     return x;
 }
 
+/* A paper with a mixer of its own decodes step by step only where it declares the form. */
+static bool streams(const struct assay_model *m)
+{
+    const struct assay_variant *v = m->variant;
+    bool declared = !v || !v->slot.mixer;
+    for (const struct variant_form *f = v ? v->forms : NULL; f && f->name; f++)
+        declared |= f->decode;
+    return declared;
+}
+
 tensor model_forward(struct assay_pass *p)
 {
     const struct assay_config *config = &p->model->config;
@@ -125,6 +137,10 @@ tensor model_forward(struct assay_pass *p)
     layer l = {.model = p->model, .t = p->t, .context = context};
     p->emissions = 0;
     say_where(&l);
+    if (p->decode && !streams(p->model)) {
+        layer_fail(&l, "decode", "the paper has no form that decodes step by step");
+        return TENSOR_NONE;
+    }
     if (config->head == HEAD_TWO_TOWER)
         return two_towers(&l);
     tensor x = config->frame == FRAME_ENCODER_DECODER ? encoder_decoder(&l) : encode(&l, "ids", "");

@@ -102,6 +102,8 @@ static bool draw_orthogonal(const struct assay_entry *e, struct assay_rng *rng, 
 const char *model_initialise(struct assay_model *m, uint64_t seed)
 {
     m->seed = seed;
+    if (m->kernels == assay_kernels_dry(m->kernels->profile))
+        return NULL; /* it would write nothing */
     for (size_t i = 0; i < m->entries; i++) {
         struct assay_entry *e = &m->entry[i];
         double *value = malloc((e->elements + 1) * sizeof *value);

@@ -147,8 +147,10 @@ static tensor t5_bias(layer *l, size_t queries, size_t keys)
         return TENSOR_NONE;
     for (size_t i = 0; i < queries; i++)
         for (size_t j = 0; j < keys; j++)
-            index[i * keys + j] = t5_bucket((long)j, (long)(l->context->first + i),
-                                            !l->context->causal, c->buckets, c->bucket_distance);
+            index[i * keys + j] =
+                l->t->dry ? 0
+                          : t5_bucket((long)j, (long)(l->context->first + i), !l->context->causal,
+                                      c->buckets, c->bucket_distance);
     /* The released code's deviation: 1 / sqrt(d). */
     double deviation = assay_scalar_div(
         ASSAY_F32, 1, assay_scalar_sqrt(ASSAY_F32, (double)c->width));

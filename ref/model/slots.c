@@ -38,33 +38,35 @@ void slots_override(struct assay_slots *slot, const struct assay_variant *varian
 #undef TAKE
 }
 
-#define UNDER(l, name, call) \
+#define UNDER(l, name, mixing, call) \
     do { \
         size_t mark = layer_enter(l, "%s", name); \
+        bool before = tape_mixing((l)->t, mixing); \
         tensor result = call; \
+        tape_mixing((l)->t, before); \
         layer_leave(l, mark); \
         return result; \
     } while (0)
 
 tensor apply_norm(layer *l, const char *name, tensor x)
 {
-    UNDER(l, name, config_of(l)->norm == NORM_NONE ? x : l->model->slot.norm(l, x));
+    UNDER(l, name, l->t->mixing, config_of(l)->norm == NORM_NONE ? x : l->model->slot.norm(l, x));
 }
 tensor apply_linear(layer *l, const char *name, tensor x, size_t out, bool bias)
 {
-    UNDER(l, name, l->model->slot.linear(l, x, out, bias));
+    UNDER(l, name, false, l->model->slot.linear(l, x, out, bias));
 }
 tensor apply_mixer(layer *l, const char *name, tensor x, tensor memory)
 {
-    UNDER(l, name, l->model->slot.mixer(l, x, memory));
+    UNDER(l, name, true, l->model->slot.mixer(l, x, memory));
 }
 tensor apply_ffn(layer *l, const char *name, tensor x)
 {
-    UNDER(l, name, l->model->slot.ffn(l, x));
+    UNDER(l, name, false, l->model->slot.ffn(l, x));
 }
 tensor apply_block(layer *l, const char *name, tensor x)
 {
-    UNDER(l, name, l->model->slot.block(l, x));
+    UNDER(l, name, false, l->model->slot.block(l, x));
 }
 
 tensor drop(layer *l, const char *name, tensor x)

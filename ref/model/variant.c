@@ -38,6 +38,16 @@ static const struct variant_property reference_properties[] = {
     {0},
 };
 
+static struct variant_growth reference_growth(const struct assay_config *c)
+{
+    if (c->explicit_attention)
+        return (struct variant_growth){2, 2, "the probabilities are held, n^2 for every head"};
+    if (c->position == POSITION_ALIBI || c->position == POSITION_T5)
+        return (struct variant_growth){2, 2, "the bias of the scores is held, n^2 for every head"};
+    return (struct variant_growth){
+        2, 1, "Vaswani et al. 2017, table 1: n^2 d per layer; here nothing of n^2 is held"};
+}
+
 const struct assay_variant assay_variant_reference = {
     .id = "reference",
     .title = "The transformer in four presets: pre-LN (GPT, ViT), post-LN (BERT), Llama-type, T5",
@@ -52,6 +62,7 @@ const struct assay_variant assay_variant_reference = {
     .settings = reference_settings,
     .forms = reference_forms,
     .properties = reference_properties,
+    .growth = reference_growth,
 };
 
 const struct assay_variant *variant_find(const char *id)
@@ -62,6 +73,11 @@ const struct assay_variant *variant_find(const char *id)
         if (strcmp(assay_variants[i]->id, id) == 0)
             return assay_variants[i];
     return NULL;
+}
+
+struct variant_growth variant_growth(const struct assay_variant *v, const struct assay_config *c)
+{
+    return v->growth ? v->growth(c) : reference_growth(c);
 }
 
 const struct assay_variant *variant_by_hyper(const struct assay_variant *v, const char *name,

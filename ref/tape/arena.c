@@ -58,7 +58,8 @@ void tape_reset(tape *t)
     t->chunk = t->first_chunk;
     if (t->chunk)
         t->chunk->used = 0;
-    t->live = t->nodes = t->marks = t->hold_next = 0;
+    t->live = t->live_mixing = t->nodes = t->marks = t->hold_next = 0;
+    t->mixing = false;
     t->error[0] = t->where[0] = '\0';
 }
 
@@ -67,6 +68,19 @@ static void account(tape *t, size_t bytes)
     t->live += bytes;
     if (t->live > t->counts.bytes)
         t->counts.bytes = t->live;
+    if (!t->mixing)
+        return;
+    t->live_mixing += bytes;
+    if (t->live_mixing > t->counts.mixing_bytes)
+        t->counts.mixing_bytes = t->live_mixing;
+}
+
+size_t tape_resident(const tape *t)
+{
+    size_t bytes = 0;
+    for (const struct assay_chunk *chunk = t->first_chunk; chunk; chunk = chunk->next)
+        bytes += chunk->used;
+    return bytes;
 }
 
 /* Bytes that a request takes: whole cache lines, at least one. SIZE_MAX: too many. */
@@ -137,7 +151,7 @@ void *op_memory(tape *t, size_t reals)
 
 struct op_loan op_borrow(const tape *t)
 {
-    return (struct op_loan){t->chunk, t->chunk ? t->chunk->used : 0, t->live};
+    return (struct op_loan){t->chunk, t->chunk ? t->chunk->used : 0, t->live, t->live_mixing};
 }
 
 void op_give_back(tape *t, struct op_loan loan)
@@ -146,4 +160,5 @@ void op_give_back(tape *t, struct op_loan loan)
     if (t->chunk)
         t->chunk->used = loan.used;
     t->live = loan.live;
+    t->live_mixing = loan.live_mixing;
 }

@@ -112,6 +112,8 @@ static void add_gradients(tape *t, const struct call *call, tensor *input, const
     a.scratch = tape_allocate(t, t->kernels->attention_scratch(&a));
     if (a.scratch) {
         t->kernels->attention_backward(&a);
+        if (a.probability && !d_probability)
+            op_moved(t, a.batch * a.heads * a.queries * a.keys);
         t->counts.multiply_adds += call->pairs
                                    * (a.width + a.value_width + (a.d_query ? a.width : 0)
                                       + (a.d_key ? a.width : 0) + (a.d_value ? a.value_width : 0));
@@ -289,6 +291,8 @@ static bool run(tape *t, struct call *call, const struct attention_options *o)
         t->kernels->attention(a);
     op_give_back(t, loan);
     a->scratch = NULL;
+    if (a->probability && !o->probability)
+        op_moved(t, a->batch * a->heads * a->queries * a->keys);
     call->pairs = count_pairs(t, a, o);
     t->counts.multiply_adds += call->pairs * (a->width + a->value_width);
     return !t->error[0];

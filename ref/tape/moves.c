@@ -172,7 +172,8 @@ tensor reshape(tape *t, tensor x, struct assay_shape shape)
     tensor y = tape_allocate(t, sizeof *y);
     if (!y)
         return TENSOR_NONE;
-    *y = (struct assay_node){.type = x->type, .shape = shape, .data = x->data};
+    *y = (struct assay_node){
+        .type = x->type, .shape = shape, .reads = READS_NOTHING, .data = x->data};
     return tape_record(t, &reshape_op, y, TENSORS(x), NULL);
 }
 
@@ -300,8 +301,10 @@ tensor slice(tape *t, tensor x, int axis, size_t from, size_t length)
     }
     tensor y = tape_new(t, x->type, with_length(x, axis, length));
     struct move *m = move_open(t, 1);
-    if (y && m)
+    if (y && m) {
+        y->reads = READS_PICKED;
         move_slices(m, 0, x, y, axis, from, 0, length, false);
+    }
     return move_close(t, &slice_op, m, y, TENSORS(x), NUMBERS(axis, (double)from, (double)length));
 }
 

@@ -139,6 +139,11 @@ void op_wrote(tape *t, size_t elements)
     t->counts.elements += elements;
 }
 
+void op_moved(tape *t, size_t elements)
+{
+    t->counts.moved += (uint64_t)elements * t->kernels->element;
+}
+
 void op_multiplied(tape *t, size_t batch, size_t m, size_t n, size_t k)
 {
     t->counts.multiply_adds += (uint64_t)batch * m * n * k;

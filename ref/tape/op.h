@@ -53,7 +53,7 @@ void *op_memory(tape *t, size_t reals);
  * before op_borrow. */
 struct op_loan {
     struct assay_chunk *chunk;
-    size_t used, live;
+    size_t used, live, live_mixing;
 };
 struct op_loan op_borrow(const tape *t);
 void op_give_back(tape *t, struct op_loan loan);
@@ -65,6 +65,8 @@ void op_describe(tape *t, tensor y, const char *op, int operands, const tensor *
 
 /* Counting. */
 void op_wrote(tape *t, size_t elements);
+/* real elements read or written besides the op's inputs, output and their gradients */
+void op_moved(tape *t, size_t elements);
 void op_multiplied(tape *t, size_t batch, size_t m, size_t n, size_t k);
 
 /* dst (STORE or ADD) src, n elements. */

@@ -55,6 +55,7 @@ static tensor gather(tape *t, const struct assay_op *op, tensor x, tensor index,
     if (!y || !r)
         return TENSOR_NONE;
     *r = rows;
+    y->reads = READS_PICKED;
     if (x->type == ASSAY_REAL)
         t->kernels->gather_rows(r->count, r->width, r->index, x->data, y->data);
     else

@@ -95,6 +95,48 @@ static bool finite_output(tape *t, const char *op, tensor y)
     return false;
 }
 
+bool tape_mixing(tape *t, bool mixing)
+{
+    bool before = t->mixing;
+    if (before)
+        t->counts.mixing_multiply_adds += t->counts.multiply_adds - t->mixing_from;
+    t->mixing_from = t->counts.multiply_adds;
+    t->mixing = mixing;
+    return before;
+}
+
+static uint64_t bytes_of(const tape *t, tensor x)
+{
+    return (uint64_t)elements_of(x)
+           * (x && x->type == ASSAY_REAL ? t->kernels->element : sizeof(int32_t));
+}
+
+/* What the op that makes y reads of its input x. */
+static uint64_t bytes_read(const tape *t, tensor y, tensor x)
+{
+    uint64_t all = bytes_of(t, x), picked = bytes_of(t, y);
+    return y->reads == READS_ALL || all < picked ? all : picked;
+}
+
+static void count_forward(tape *t, tensor y, int inputs, const tensor *input)
+{
+    if (y->reads == READS_NOTHING)
+        return;
+    t->counts.moved += bytes_of(t, y);
+    for (int i = 0; i < inputs; i++)
+        t->counts.moved += bytes_read(t, y, input[i]);
+}
+
+static void count_backward(tape *t, tensor y)
+{
+    t->counts.moved += bytes_of(t, y);
+    for (int i = 0; i < y->inputs; i++) {
+        uint64_t bytes = bytes_read(t, y, y->input[i]);
+        bool wanted = y->input[i] && y->input[i]->needs_gradient;
+        t->counts.moved += (y->reads == READS_ALL ? bytes : 0) + (wanted ? 2 * bytes : 0);
+    }
+}
+
 tensor tape_record(tape *t, const struct assay_op *op, tensor y, int inputs, const tensor *input,
                    void *saved)
 {
@@ -103,6 +145,8 @@ tensor tape_record(tape *t, const struct assay_op *op, tensor y, int inputs, con
     y->op = op;
     if (!y->description)
         op_describe(t, y, op->name, inputs, input, 0, NULL);
+    y->mixing = t->mixing;
+    count_forward(t, y, inputs, input);
     bool wanted = false;
     for (int i = 0; i < inputs; i++)
         wanted |= input[i] && input[i]->needs_gradient;
@@ -235,9 +279,13 @@ void tape_backward_from(tape *t, int count, const tensor *y, const tensor *cotan
     t->recording = false;
     for (size_t i = t->nodes; i-- > 0 && !t->error[0];) {
         tensor n = t->node[i];
-        if (n->needs_gradient && n->gradient && n->op->backward)
+        if (n->needs_gradient && n->gradient && n->op->backward) {
+            tape_mixing(t, n->mixing);
+            count_backward(t, n);
             n->op->backward(t, n);
+        }
     }
+    tape_mixing(t, false);
     t->recording = true;
 }
 
