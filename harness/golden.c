@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "harness/files.h"
+#include "ref/honest.h"
 
 bool assay_golden_path(const char *folder, const struct assay_variant *variant,
                        const struct variant_setting *setting, char path[ASSAY_GOLDEN_PATH])
@@ -22,6 +23,7 @@ bool assay_golden_path(const char *folder, const struct assay_variant *variant,
 /* A computation in progress. */
 struct computing {
     struct assay_golden_set *set;
+    struct assay_golden_way *way;
     struct assay_model model;
     tape t;
     void *gradients;
@@ -81,7 +83,22 @@ static int put_reals(struct computing *c, const char *prefix, const char *name,
         return assay_complain(c->error, c->room, "%s%s: a NaN or an infinity at element %zu",
                               prefix, name, bad);
     memcpy(to, data, elements * k->element);
+    if (c->way->scales && strncmp(prefix, "f64/", 4) == 0)
+        c->set->tensor[c->set->count - 1].scale = assay_scales_of(elements, data);
     return 0;
+}
+
+/* A gradient of the loss from that of loss_scale times the loss. */
+static void unscale(struct computing *c)
+{
+    struct assay_golden_tensor *made = &c->set->tensor[c->set->count - 1];
+    float *single = made->data;
+    double *wide = made->data;
+    for (size_t i = 0; c->way->loss_scale > 0 && i < made->elements; i++)
+        if (made->type == ASSAY_GOLDEN_F32)
+            single[i] = (float)((double)single[i] / c->way->loss_scale);
+        else
+            wide[i] /= c->way->loss_scale;
 }
 
 static int put_entries(struct computing *c)
@@ -149,13 +166,42 @@ static int put_results(struct computing *c, tensor logits, tensor loss)
     for (size_t i = 0; i < m->entries; i++) {
         const struct assay_entry *e = &m->entry[i];
         const char *at = (const char *)c->gradients + e->offset * m->kernels->element;
-        if (e->kind == ASSAY_PARAMETER
-            && put_reals(c, single ? "f32/grad/" : "f64/grad/", e->name, e->shape, at) != 0)
+        if (e->kind != ASSAY_PARAMETER)
+            continue;
+        if (put_reals(c, single ? "f32/grad/" : "f64/grad/", e->name, e->shape, at) != 0)
             return -1;
+        unscale(c);
     }
     if (put_marks(c, ASSAY_TRACE, single ? "f32/trace/" : "f64/trace/") != 0)
         return -1;
     return put_marks(c, ASSAY_DECISION, "decision/");
+}
+
+/* The tape takes the decisions of another pass. Caller: free, after the pass. */
+static int take_decisions(struct computing *c, struct assay_decided **decided)
+{
+    const struct assay_golden_set *from = c->way->decisions;
+    *decided = NULL;
+    if (!from)
+        return 0;
+    *decided = calloc(from->count + 1, sizeof **decided);
+    if (!*decided)
+        return no_memory(c);
+    for (size_t i = 0; i < from->count; i++)
+        if (strncmp(from->tensor[i].name, "decision/", 9) == 0)
+            (*decided)[c->t.decisions++] =
+                (struct assay_decided){from->tensor[i].data, from->tensor[i].elements};
+    c->t.decided = *decided;
+    return 0;
+}
+
+static void run_backward(struct computing *c, tensor loss)
+{
+    if (c->way->loss_scale > 0 && loss) {
+        tensor factor = tape_filled(&c->t, loss->shape, c->way->loss_scale);
+        tape_backward_from(&c->t, 1, &loss, &factor);
+    } else
+        tape_backward(&c->t, loss);
 }
 
 /* Forward and backward in evaluation mode. */
@@ -175,7 +221,8 @@ static int pass_through(struct computing *c, const struct assay_batch *batch)
                               .denominator = answers(batch)};
     tensor loss = model_loss(&pass, &logits);
     if (!tape_error(&c->t))
-        tape_backward(&c->t, loss);
+        run_backward(c, loss);
+    c->way->flips = c->t.flips;
     if (tape_error(&c->t))
         return assay_complain(c->error, c->room, "%s", tape_error(&c->t));
     return put_results(c, logits, loss);
@@ -188,8 +235,12 @@ static int compute(struct computing *c, const struct assay_batch *batch)
         return -1;
     if (tape_open(&c->t, c->model.kernels) != 0)
         return no_memory(c);
-    int status = pass_through(c, batch);
+    struct assay_decided *decided;
+    int status = take_decisions(c, &decided);
+    if (status == 0)
+        status = pass_through(c, batch);
     tape_close(&c->t);
+    free(decided);
     free(c->gradients);
     return status;
 }
@@ -198,8 +249,17 @@ int assay_golden_compute(const struct assay_kernels *kernels, const struct assay
                          const struct assay_config *config, uint64_t seed,
                          struct assay_golden_set *set, char *error, size_t room)
 {
+    return assay_golden_compute_as(kernels, variant, config, seed, &(struct assay_golden_way){0},
+                                   set, error, room);
+}
+
+int assay_golden_compute_as(const struct assay_kernels *kernels,
+                            const struct assay_variant *variant, const struct assay_config *config,
+                            uint64_t seed, struct assay_golden_way *way,
+                            struct assay_golden_set *set, char *error, size_t room)
+{
     *set = (struct assay_golden_set){.margin = (double)INFINITY};
-    struct computing c = {.set = set, .error = error, .room = room};
+    struct computing c = {.set = set, .way = way, .error = error, .room = room};
     struct assay_batch *batch = batch_random(config, ASSAY_GOLDEN_SAMPLES, config->length, seed);
     if (!batch)
         return no_memory(&c);

@@ -10,7 +10,7 @@
 
 #include "ref/variant.h"
 
-#define ASSAY_GOLDEN_FORMAT "1"
+#define ASSAY_GOLDEN_FORMAT "2"
 enum {
     ASSAY_GOLDEN_PATH = 1024,
     ASSAY_GOLDEN_SAMPLES = 2,
@@ -30,6 +30,7 @@ struct assay_golden_tensor {
     struct assay_shape shape;
     size_t elements;
     void *data;
+    double scale; /* of results, where asked for: largest sum of absolute terms */
 };
 
 /* What one profile computes, in the order of the file: in binary32 first input/, param/, buffer/,
@@ -46,6 +47,19 @@ int assay_golden_compute(const struct assay_kernels *kernels, const struct assay
                          struct assay_golden_set *set, char *error, size_t room);
 void assay_golden_free(struct assay_golden_set *set);
 
+/* What else a pass may be told. */
+struct assay_golden_way {
+    double loss_scale; /* 0 or a power of two: the loss is multiplied, gradients divided again */
+    const struct assay_golden_set *decisions; /* whose decisions are taken; NULL: its own */
+    bool scales;       /* `kernels` is assay_scales_begin's: results have their scale */
+    size_t flips;      /* left: elements of decisions that it would have taken otherwise */
+};
+
+int assay_golden_compute_as(const struct assay_kernels *kernels,
+                            const struct assay_variant *variant, const struct assay_config *config,
+                            uint64_t seed, struct assay_golden_way *way,
+                            struct assay_golden_set *set, char *error, size_t room);
+
 /* The whole file in memory, for the caller to free; -1 with a message, and then *redraw says whether
  * another seed may do. `configuration`: its text, or NULL for the full one. */
 int assay_golden_bytes(const struct assay_variant *variant, const struct variant_setting *setting,
@@ -60,8 +74,9 @@ int assay_golden_write(const struct assay_variant *variant, const struct variant
 enum assay_golden_verdict { ASSAY_GOLDEN_SAME, ASSAY_GOLDEN_DIFFERS, ASSAY_GOLDEN_REFUSED };
 
 /* Which tables and profiles recompute a file. */
+enum { ASSAY_GOLDEN_TABLES = 10 };
 struct assay_golden_tables {
-    const struct assay_kernels *kernels[4];
+    const struct assay_kernels *kernels[ASSAY_GOLDEN_TABLES];
     size_t count;
 };
 

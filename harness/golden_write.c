@@ -1,25 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Golden files: the bytes of one, from the definition's tables, and writing it. */
-#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/calibrate.h"
 #include "harness/configuration.h"
 #include "harness/files.h"
 #include "harness/golden.h"
-#include "harness/json.h"
 #include "harness/safetensors.h"
+#include "ref/honest.h"
 #include "ref/version.h"
 
-/* Both profiles of one golden, and how far apart they are. */
+/* Both profiles of one golden, how far apart they are, and what errors are excused. */
 struct golden {
     const struct assay_variant *variant;
     const struct variant_setting *setting;
     struct assay_config config;
     uint64_t seed;
     struct assay_golden_set single, truth;
+    struct assay_calibration calibration;
     double largest_error; /* of outputs and traces: what a decision may see */
     char *error;
     size_t room;
@@ -38,26 +39,20 @@ static const struct assay_golden_tensor *truth_of(const struct golden *g,
     return NULL;
 }
 
-/* max |single - truth| and max |truth|. */
-static double largest_error(const struct assay_golden_tensor *single,
-                            const struct assay_golden_tensor *truth, double *scale)
+/* max |single - truth| */
+static double error_of(const struct assay_golden_tensor *single,
+                       const struct assay_golden_tensor *truth)
 {
     const float *a = single->data;
     const double *b = truth->data;
     double error = 0;
-    *scale = 0;
-    for (size_t i = 0; i < truth->elements; i++) {
+    for (size_t i = 0; i < truth->elements; i++)
         error = fmax(error, fabs((double)a[i] - b[i]));
-        *scale = fmax(*scale, fabs(b[i]));
-    }
     return error;
 }
 
-/* {"output": {"max": 1e-7, "units": 0.5}, ...}: units are of roundoff times the scale. */
-static int print_errors(struct golden *g, FILE *out)
+static int find_largest_error(struct golden *g)
 {
-    bool first = true;
-    fputc('{', out);
     for (size_t i = 0; i < g->single.count; i++) {
         const struct assay_golden_tensor *single = &g->single.tensor[i];
         if (strncmp(single->name, single_prefix, 4) != 0)
@@ -65,36 +60,16 @@ static int print_errors(struct golden *g, FILE *out)
         const struct assay_golden_tensor *truth = truth_of(g, single);
         if (!truth || truth->elements != single->elements)
             return assay_complain(g->error, g->room, "%s: not in both profiles", single->name);
-        double scale, error = largest_error(single, truth, &scale);
-        bool gradient = strncmp(single->name, "f32/grad/", 9) == 0;
-        if (!gradient)
-            g->largest_error = fmax(g->largest_error, error);
-        fputs(first ? "" : ", ", out);
-        assay_json_put_string(out, single->name + 4);
-        fputs(": {\"max\": ", out);
-        assay_json_put_number(out, error);
-        fputs(", \"units\": ", out);
-        assay_json_put_number(out, scale > 0 ? error / (scale * ((double)FLT_EPSILON / 2)) : 0);
-        fputc('}', out);
-        first = false;
+        if (strncmp(single->name, "f32/grad/", 9) != 0)
+            g->largest_error = fmax(g->largest_error, error_of(single, truth));
     }
-    fputc('}', out);
     return 0;
 }
 
-static char *errors_text(struct golden *g)
-{
-    char *text = NULL;
-    size_t size;
-    FILE *out = open_memstream(&text, &size);
-    int status = out ? print_errors(g, out) : assay_complain(g->error, g->room, "out of memory");
-    if (out && fclose(out) != 0)
-        status = assay_complain(g->error, g->room, "out of memory");
-    if (status == 0)
-        return text;
-    free(text);
-    return NULL;
-}
+/* The files' texts. */
+struct texts {
+    char *configuration, *calibration, *scales, *budgets, *pools, *flips;
+};
 
 static bool is_decision(const struct assay_golden_tensor *t)
 {
@@ -127,7 +102,7 @@ static int check_decisions(struct golden *g)
 }
 
 static void add_metadata(const struct golden *g, struct assay_archive_writer *writer,
-                         const char *configuration, const char *errors)
+                         const struct texts *texts)
 {
     char seed[24], margin[32];
     double least = fmin(g->single.margin, g->truth.margin);
@@ -143,13 +118,18 @@ static void add_metadata(const struct golden *g, struct assay_archive_writer *wr
         {"title", g->variant->title},
         {"code", source->code ? source->code : "none"},
         {"settled_by", source->settled_by},
-        {"configuration", configuration},
+        {"configuration", texts->configuration},
         {"seed", seed},
         {"margin", margin},
-        {"errors", errors},
+        {"calibration", texts->calibration},
+        {"scales", texts->scales},
+        {"budgets", texts->budgets},
+        {"pools", texts->pools},
     };
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
         assay_archive_writer_metadata(writer, pairs[i][0], pairs[i][1]);
+    if (g->calibration.decided)
+        assay_archive_writer_metadata(writer, "flips", texts->flips);
 }
 
 static void add_tensors(const struct assay_golden_set *set, bool decisions,
@@ -168,34 +148,64 @@ static void add_tensors(const struct assay_golden_set *set, bool decisions,
 static int serialise(struct golden *g, const char *configuration, void **bytes, size_t *size)
 {
     char *full = assay_configuration_text(&g->config, g->variant);
-    char *errors = full ? errors_text(g) : NULL;
-    struct assay_archive_writer *writer = errors ? assay_archive_writer_open() : NULL;
+    const struct assay_calibration *c = &g->calibration;
+    struct texts texts = {(char *)(uintptr_t)(configuration ? configuration : full),
+                          assay_calibration_text(c, ASSAY_CALIBRATION_RUN),
+                          assay_calibration_text(c, ASSAY_CALIBRATION_SCALES),
+                          assay_calibration_text(c, ASSAY_CALIBRATION_BUDGETS),
+                          assay_calibration_text(c, ASSAY_CALIBRATION_POOLS),
+                          assay_calibration_text(c, ASSAY_CALIBRATION_FLIPS)};
+    bool made =
+        full && texts.calibration && texts.scales && texts.budgets && texts.pools && texts.flips;
+    struct assay_archive_writer *writer = made ? assay_archive_writer_open() : NULL;
     int status = -1;
-    if (!full)
-        assay_complain(g->error, g->room, "out of memory");
-    if (errors) {
-        add_metadata(g, writer, configuration ? configuration : full, errors);
+    if (writer) {
+        add_metadata(g, writer, &texts);
         add_tensors(&g->single, false, writer);
         add_tensors(&g->truth, false, writer);
         add_tensors(&g->single, true, writer);
         status = assay_archive_writer_bytes(writer, g->variant->id, bytes, size, g->error, g->room);
-    }
-    if (writer)
         assay_archive_writer_close(writer);
-    free(errors);
+    } else
+        assay_complain(g->error, g->room, "out of memory");
     free(full);
+    free(texts.calibration);
+    free(texts.scales);
+    free(texts.budgets);
+    free(texts.pools);
+    free(texts.flips);
     return status;
 }
 
+/* The truth also says how large its sums were. */
 static int compute_both(struct golden *g)
 {
-    const struct assay_kernels *single = assay_kernels_def(ASSAY_F32),
-                               *truth = assay_kernels_def(ASSAY_F64);
+    const struct assay_kernels *single = assay_kernels_def(ASSAY_F32);
+    struct assay_golden_way way = {.scales = true};
     if (assay_golden_compute(single, g->variant, &g->config, g->seed, &g->single, g->error, g->room)
         != 0)
         return -1;
-    return assay_golden_compute(truth, g->variant, &g->config, g->seed, &g->truth, g->error,
-                                g->room);
+    int status =
+        assay_golden_compute_as(assay_scales_begin(assay_kernels_def(ASSAY_F64)), g->variant,
+                                &g->config, g->seed, &way, &g->truth, g->error, g->room);
+    assay_scales_end();
+    return status == 0 ? find_largest_error(g) : -1;
+}
+
+/* What honest runs need is found only for a seed that may do without them, and then counts too. */
+static int calibrate(struct golden *g, bool *redraw)
+{
+    *redraw = true;
+    if (check_decisions(g) != 0)
+        return -1;
+    *redraw = false;
+    if (assay_calibrate(g->variant, &g->config, g->seed, &g->single, &g->truth, &g->calibration,
+                        g->error, g->room)
+        != 0)
+        return -1;
+    g->largest_error = fmax(g->largest_error, g->calibration.largest_error);
+    *redraw = check_decisions(g) != 0;
+    return *redraw ? -1 : 0;
 }
 
 int assay_golden_bytes(const struct assay_variant *variant, const struct variant_setting *setting,
@@ -210,11 +220,10 @@ int assay_golden_bytes(const struct assay_variant *variant, const struct variant
     if (status == 0)
         status = compute_both(&g);
     if (status == 0)
+        status = calibrate(&g, redraw);
+    if (status == 0)
         status = serialise(&g, configuration, bytes, size);
-    if (status == 0 && check_decisions(&g) != 0) {
-        *redraw = true;
-        status = -1;
-    }
+    assay_calibration_free(&g.calibration);
     assay_golden_free(&g.single);
     assay_golden_free(&g.truth);
     if (status == 0)

@@ -81,6 +81,12 @@ struct assay_marked {
     double margin;
 };
 
+/* A decision to take instead of the op's own. */
+struct assay_decided {
+    const int32_t *data;
+    size_t elements;
+};
+
 struct assay_counts {
     /* of products, attention, scans: forward only unless a backward ran */
     uint64_t multiply_adds;
@@ -111,6 +117,10 @@ struct assay_tape {
     const uint32_t *sample;
     size_t samples;
     enum assay_freeze freeze;
+    /* Where not NULL, the decisions of the forward pass, in the order in which they are marked.
+     * flips: elements that the ops had chosen otherwise. */
+    const struct assay_decided *decided;
+    size_t decisions, decisions_taken, flips;
     char error[512];                /* "" or the first error */
     char where[128];                /* "slab: block.1.mixer", put in front of messages */
 

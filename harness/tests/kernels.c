@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Kernels: every level that this machine runs gives the definition's bits. (Products, attention
- * and scans have a test of their own.) */
+/* Kernels: every level that this machine runs gives the definition's bits, and an honest backend of
+ * binary32 its numbers. (Products, attention and scans have a test of their own.) */
 #include "ref/kernels.h"
 #include "harness/tests/tap.h"
+#include "ref/honest.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -15,6 +16,8 @@ struct trial {
     struct assay_rng rng;
     unsigned char *log;
     size_t used, capacity;
+    double *number, *largest; /* [numbers] real outputs, each with the largest of its array */
+    size_t numbers, number_room;
     void *blocks[64];
     int block_count;
 };
@@ -104,6 +107,21 @@ static void append(struct trial *t, size_t bytes, const void *from)
     t->used += bytes;
 }
 
+static void keep_numbers(struct trial *t, size_t n, const void *y)
+{
+    double largest = 0;
+    if (t->numbers + n > t->number_room) {
+        t->number_room = 2 * (t->numbers + n);
+        t->number = realloc(t->number, t->number_room * sizeof *t->number);
+        t->largest = realloc(t->largest, t->number_room * sizeof *t->largest);
+    }
+    t->k->to_f64(n, y, t->number + t->numbers);
+    for (size_t i = 0; i < n; i++)
+        largest = fmax(largest, fabs(t->number[t->numbers + i]));
+    for (size_t i = 0; i < n; i++)
+        t->largest[t->numbers++] = largest;
+}
+
 /* Real outputs; a NaN is an error whatever its payload, and so are all NaNs alike. */
 static void record(struct trial *t, size_t n, const void *y)
 {
@@ -114,6 +132,8 @@ static void record(struct trial *t, size_t n, const void *y)
         t->k->to_f64(1, element, &x);
         append(t, t->k->element, isnan(x) ? (const void *)nan : element);
     }
+    if (t->k->profile == ASSAY_F32 && n)
+        keep_numbers(t, n, y);
 }
 
 static void map_trial(struct trial *t)
@@ -390,6 +410,13 @@ static const struct subject {
     {"optimizer steps", optimizer_trial, 60},
 };
 
+static void forget(struct trial *t)
+{
+    free(t->log);
+    free(t->number);
+    free(t->largest);
+}
+
 static struct trial run(const struct subject *subject, const struct assay_kernels *k)
 {
     struct trial t = {.k = k};
@@ -419,11 +446,35 @@ static void test_levels(enum assay_profile profile)
             ok(t.used && t.used == truth[i].used && !memcmp(t.log, truth[i].log, t.used),
                "%s, binary%d: %s has the definition's bits", subjects[i].name, profile,
                levels[level]);
-            free(t.log);
+            forget(&t);
         }
     }
     for (int i = 0; i < COUNT; i++)
-        free(truth[i].log);
+        forget(&truth[i]);
+}
+
+/* A misplaced element is wrong by its own size, some 1 or 30; sums of 521 terms in another order, and
+ * functions a unit off, by less than 521 * 30 * 2^-24 = 1e-3 and 1e-4 of the largest. Where a record's
+ * largest is beyond 1e6 (norms of equal numbers divide by sqrt(eps), wild arguments) 1e-4 of it
+ * decides alone; infinities agree if both tables have one. */
+static void test_honest(void)
+{
+    for (size_t i = 0; i < sizeof subjects / sizeof *subjects; i++) {
+        struct trial def = run(&subjects[i], assay_kernels_def(ASSAY_F32));
+        struct trial honest = run(&subjects[i], assay_honest_begin(assay_kernels_def(ASSAY_F32),
+                                                                   ASSAY_PRECISION_F32, i + 1));
+        size_t wrong = def.numbers != honest.numbers;
+        for (size_t j = 0; !wrong && j < def.numbers; j++) {
+            double a = def.number[j], b = honest.number[j];
+            bool near = fabs(a - b) <= 1e-3 + 1e-4 * def.largest[j];
+            wrong += !near && !(isfinite(a) == 0 && isfinite(b) == 0);
+            if (!near && wrong == 1)
+                diag("number %zu: %g and %g, of at most %g", j, a, b, def.largest[j]);
+        }
+        ok(wrong == 0, "%s: an honest backend has the definition's numbers", subjects[i].name);
+        forget(&def);
+        forget(&honest);
+    }
 }
 
 /* A table that lacks a kernel would fail only in the model that needs it. */
@@ -448,5 +499,6 @@ int main(void)
     ok(!assay_kernels_cpu(ASSAY_F32, "x86-64-v9"), "an unknown level is no table");
     test_levels(ASSAY_F32);
     test_levels(ASSAY_F64);
+    test_honest();
     return done_testing();
 }

@@ -17,6 +17,7 @@ enum { BLOCKS = 64, GUARD = 64 };
 struct trial {
     struct assay_rng rng;
     const struct assay_kernels *table;
+    double tolerance; /* of binary32 numbers, relative to 1 + |x|; 0: the same bits */
     void *block[BLOCKS];
     size_t bytes[BLOCKS];
     int blocks;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Moves: copies over strides, rows by index, rotations, dropout, conversions. */
+#include "ref/kernels/kernel.h"
 #include "ref/kernels/walk.h"
 
 enum { BLOCK = 256 }; /* elements looked at together; no result depends on it */

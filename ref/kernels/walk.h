@@ -4,7 +4,7 @@
 #ifndef ASSAY_KERNELS_WALK_H
 #define ASSAY_KERNELS_WALK_H
 
-#include "ref/kernels/kernel.h"
+#include "ref/kernels.h"
 
 /* Where element n of a walk, in row-major order, lies in each operand. */
 struct walk_place {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Functions of two elements, over broadcast and strided operands; choices by a condition. */
+#include "ref/kernels/kernel.h"
 #include "ref/kernels/walk.h"
 
 enum { BLOCK = 256 }; /* elements on the stack between two passes; no result depends on it */

@@ -58,7 +58,7 @@ void tape_reset(tape *t)
     t->chunk = t->first_chunk;
     if (t->chunk)
         t->chunk->used = 0;
-    t->live = t->live_mixing = t->nodes = t->marks = t->hold_next = 0;
+    t->live = t->live_mixing = t->nodes = t->marks = t->hold_next = t->decisions_taken = 0;
     t->mixing = false;
     t->error[0] = t->where[0] = '\0';
 }

@@ -300,8 +300,27 @@ void tape_backward(tape *t, tensor loss)
         tape_backward_from(t, 1, &loss, &one);
 }
 
+/* x becomes the decision that is given, before any other op reads it. */
+static void take_decision(tape *t, const char *name, tensor x)
+{
+    size_t n = elements_of(x), at = t->decisions_taken++;
+    if (at >= t->decisions || t->decided[at].elements != n) {
+        tape_fail(t, name, "expected a decision of %zu elements, got %zu", n,
+                  at < t->decisions ? t->decided[at].elements : 0);
+        return;
+    }
+    int32_t *own = x->data;
+    for (size_t i = 0; i < n; i++) {
+        t->flips += own[i] != t->decided[at].data[i];
+        own[i] = t->decided[at].data[i];
+    }
+}
+
 void tape_mark(tape *t, enum assay_mark kind, const char *name, tensor x, double margin)
 {
+    /* A backward that is made of ops decides for itself: nothing is recorded there. */
+    if (kind == ASSAY_DECISION && t->decided && t->recording && x && x->type == ASSAY_I32)
+        take_decision(t, name, x);
     if (t->error[0] || !x
         || !room_for_one(t, (void **)&t->marked, &t->mark_room, t->marks, sizeof *t->marked))
         return;
