@@ -54,12 +54,35 @@ enum { ELEMENTARY_LANES = 32 };
         return unsure; \
     }
 
+/* The same for exp by its quick evaluator. */
+__attribute__((noinline)) static unsigned block_quick_exp(const float *restrict x,
+                                                          float *restrict y)
+{
+    const float largest = QUICK_EXP_MAX;
+    int32_t largest_bits, within = 0;
+    uint64_t doubt = 0;
+    memcpy(&largest_bits, &largest, sizeof largest_bits);
+#pragma omp simd reduction(| : within)
+    for (int i = 0; i < ELEMENTARY_LANES; i++) {
+        int32_t bits;
+        memcpy(&bits, &x[i], sizeof bits);
+        within |= largest_bits - (bits & INT32_MAX); /* negative: beyond */
+    }
+#pragma omp simd reduction(| : doubt)
+    for (int i = 0; i < ELEMENTARY_LANES; i++) {
+        double value = quick_exp(x[i]);
+        doubt |= quick_doubt(value);
+        y[i] = (float)value;
+    }
+    return (within < 0) | (unsigned)(doubt >> 63);
+}
+
 /* Whole blocks, then one padded with ones, where every function is sure; single elements where few
  * are left. */
 #define ELEMENTARY_ARRAY(name) \
     static inline void sure_##name(const float *restrict x, float *restrict y) \
     { \
-        if (block_##name(x, y)) \
+        if (ELEMENTARY_TRY_##name(x, y) block_##name(x, y)) \
             for (int i = 0; i < ELEMENTARY_LANES; i++) \
                 y[i] = assay_##name##_f32(x[i]); \
     } \
@@ -86,6 +109,16 @@ enum { ELEMENTARY_LANES = 32 };
     { \
         return assay_##name##_f32(x); \
     }
+
+/* What is tried before a block. */
+#define ELEMENTARY_TRY_exp(x, y) block_quick_exp(x, y) &&
+#define ELEMENTARY_TRY_expm1(x, y)
+#define ELEMENTARY_TRY_log(x, y)
+#define ELEMENTARY_TRY_log1p(x, y)
+#define ELEMENTARY_TRY_tanh(x, y)
+#define ELEMENTARY_TRY_erf(x, y)
+#define ELEMENTARY_TRY_sin(x, y)
+#define ELEMENTARY_TRY_cos(x, y)
 
 #define ELEMENTARY_ANY(x) 1
 #define ELEMENTARY_POSITIVE(x) (((x) > 0) & ((x) <= FLT_MAX))

@@ -14,6 +14,9 @@ struct elementary_level {
     void (*array[ELEMENTARY_FUNCTIONS])(size_t n, const float *x, float *y);
     /* The evaluator's binary64 value before it is rounded. */
     void (*wide[ELEMENTARY_FUNCTIONS])(size_t n, const float *x, double *y);
+    /* NULL, or the results of the evaluator that arrays try first, wherever it settles the element
+     * without regard to its neighbours; the array's elsewhere. */
+    void (*quick[ELEMENTARY_FUNCTIONS])(size_t n, const float *x, float *y);
 };
 
 extern const struct elementary_level elementary_level_baseline, elementary_level_v3,

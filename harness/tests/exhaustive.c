@@ -208,6 +208,10 @@ static void check_chunk(struct run *run, struct work *w, uint64_t first)
         run->levels[level]->wide[run->index](CHUNK, w->x, w->wide[level]);
         wrong += count_mismatches(run, w, w->array[level], run->levels[level]->name);
         worst[level] = largest_error(run->function, w, level);
+        if (run->levels[level]->quick[run->index]) {
+            run->levels[level]->quick[run->index](CHUNK, w->x, w->array[level]);
+            wrong += count_mismatches(run, w, w->array[level], "quick evaluator");
+        }
     }
     pthread_mutex_lock(&run->lock);
     run->mismatches += wrong;

@@ -94,6 +94,34 @@ static inline double wide_exp(float inside)
     return ASSAY_MULADD(scale, p, scale);
 }
 
+/* The same for |x| <= QUICK_EXP_MAX, where results are normal numbers, from a shorter polynomial
+ * with a relative error below 2^-40: arrays try it first. */
+#define QUICK_EXP_MAX 87.0f
+
+static inline double quick_exp(float x)
+{
+    const double rounder = WIDE_ROUNDER + 1023; /* leaves the biased exponent in the low bits */
+    double t = ASSAY_MULADD((double)x, 0x1.71547652b82fep+0, rounder);
+    double r = ASSAY_MULADD(t - rounder, -0x1.62e42fefa39efp-1, (double)x), r2 = r * r;
+    double even = ASSAY_MULADD(r2, 0x1.9eda7642a9622p-16, 0x1.6c18b3a32dfafp-10);
+    double odd = ASSAY_MULADD(r2, 0x1.a1a8486c8c454p-13, 0x1.1110828f76e37p-7);
+    even = ASSAY_MULADD(r2, even, 0x1.55555404a4a3p-5);
+    odd = ASSAY_MULADD(r2, odd, 0x1.555555a09ad13p-3);
+    even = ASSAY_MULADD(r2, even, 0x1.00000000882e6p-1);
+    odd = ASSAY_MULADD(r2, odd, 0x1.ffffffffd550ap-1);
+    even = ASSAY_MULADD(r2, even, 0x1.ffffffffff79fp-1);
+    return ASSAY_MULADD(r, odd, even) * wide_from(wide_bits(t) << 52);
+}
+
+/* Whether a normal y is within 2^14 units in its last place, at least 2^-39 of it, of a boundary
+ * between two binary32 results: the top bit. The 29 bits below a binary32 significand are then
+ * 2^28, give or take. */
+static inline uint64_t quick_doubt(double y)
+{
+    const uint64_t slack = 1 << 14, half = 1 << 28;
+    return ((wide_bits(y) + half + slack) & (2 * half - 2 * slack)) - 1;
+}
+
 static inline double wide_expm1(float inside)
 {
     double scale, p = wide_expm1_reduced((double)inside, &scale);

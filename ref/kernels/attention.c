@@ -62,9 +62,8 @@ static void softmax_row(const struct query_tile *t, size_t r)
     if (t->empty[r])
         row_empty(t, x);
     else {
-        finish_scores(t, r, s, x);
-        m = first_largest(s.to - s.from, x + s.from);
-        row_exp(t, s, m, x);
+        m = centre_scores(t, r, s, x);
+        row_exp(t, s, x);
         z = sum16(round_up(t->to, LANES) - t->from, x + t->from);
         row_divide(t, z, x);
     }

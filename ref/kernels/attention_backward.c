@@ -69,18 +69,23 @@ static void key_gradients_def(const struct assay_attention *a, size_t b, size_t 
     }
 }
 
+/* y += completed chains, which may end in -0. */
+static void add_chains(size_t n, const real *restrict chain, real *restrict y)
+{
+#pragma omp simd
+    for (size_t c = 0; c < n; c++)
+        y[c] += chain[c] + R(0.0);
+}
+
 /* Completed chains of key head g are added to their destinations. */
 static void add_key_gradients(const struct assay_attention *a, size_t b, size_t g,
                               const real *d_key, const real *d_value)
 {
-    for (size_t j = 0; j < a->keys; j++) {
-        for (size_t c = 0; a->d_key && c < a->width; c++)
-            ((real *)a->d_key)[key_at(a, a->width, b, j, g) + c] +=
-                d_key[j * a->width + c] + R(0.0);
-        for (size_t c = 0; a->d_value && c < a->value_width; c++)
-            ((real *)a->d_value)[key_at(a, a->value_width, b, j, g) + c] +=
-                d_value[j * a->value_width + c] + R(0.0);
-    }
+    for (size_t j = 0; a->d_key && j < a->keys; j++)
+        add_chains(a->width, d_key + j * a->width, (real *)a->d_key + key_at(a, a->width, b, j, g));
+    for (size_t j = 0; a->d_value && j < a->keys; j++)
+        add_chains(a->value_width, d_value + j * a->value_width,
+                   (real *)a->d_value + key_at(a, a->value_width, b, j, g));
 }
 
 /* The heads of a group and their queries, ascending. */
@@ -151,8 +156,8 @@ static void probability_again(const struct query_tile *t, size_t r, real *p)
         row_empty(t, p);
         return;
     }
-    finish_scores(t, r, s, p);
-    row_exp(t, s, ((const real *)t->a->row_max)[row], p);
+    finish_scores(t, r, s, ((const real *)t->a->row_max)[row], p);
+    row_exp(t, s, p);
     row_divide(t, ((const real *)t->a->row_sum)[row], p);
 }
 
@@ -176,12 +181,10 @@ static void score_gradient(const struct query_tile *t, size_t r, const real *p, 
     size_t end = round_up(t->to, LANES);
     clear(ds, t->to, end);
     real D = sum16_products(end - t->from, p + t->from, ds + t->from), scale = (real)a->scale;
-    for (size_t j = t->from; j < t->to; j++)
-        ds[j] = p[j] * (ds[j] - D);
     for (size_t j = t->from; d_bias && j < t->to; j++)
-        d_bias[j] += ds[j];
+        d_bias[j] += p[j] * (ds[j] - D);
     for (size_t j = t->from; j < t->to; j++)
-        ds[j] = ds[j] * scale;
+        ds[j] = (p[j] * (ds[j] - D)) * scale;
 }
 
 /* Runs the chains y [keys, width] on over the tile's rows: y[j] += fma(x[r, j], rows of
@@ -215,11 +218,9 @@ static void tile_backward(const struct query_tile *t, const struct backward *x)
     if (!a->d_query)
         return;
     tile_times_straight(t, x->ds, a->width, x->keys, x->d_query, a->width);
-    for (size_t r = 0; r < t->rows; r++) {
-        real *to = (real *)a->d_query + query_at(a, a->width, t->b, t->first + r, t->h);
-        for (size_t c = 0; c < a->width; c++)
-            to[c] += x->d_query[r * a->width + c] + R(0.0);
-    }
+    for (size_t r = 0; r < t->rows; r++)
+        add_chains(a->width, x->d_query + r * a->width,
+                   (real *)a->d_query + query_at(a, a->width, t->b, t->first + r, t->h));
 }
 
 static void group_backward(const struct assay_attention *a, size_t b, size_t g,

@@ -113,9 +113,10 @@ static inline void tile_times_straight(const struct query_tile *t, const real *x
                    packed + t->from * TILE_N, t->a->keys * TILE_N, y, y_row, false, ASSAY_STORE);
 }
 
-/* Chains to scores on the row's span; -infinity, of which exp makes +0, where a mask excludes a
- * key. */
-static inline void finish_scores(const struct query_tile *t, size_t r, struct span s, real *x)
+/* Chains to scores less `shift` on the row's span; -infinity, of which exp makes +0, where a mask
+ * excludes a key. */
+static inline void finish_scores(const struct query_tile *t, size_t r, struct span s, real shift,
+                                 real *x)
 {
     const struct assay_attention *a = t->a;
     size_t i = t->first + r;
@@ -124,10 +125,10 @@ static inline void finish_scores(const struct query_tile *t, size_t r, struct sp
     const real *bias =
         a->bias ? (const real *)a->bias + bias_row_at(a, t->b, t->h, i) * a->keys : NULL;
     real scale = (real)a->scale, nothing = -(real)__builtin_inff();
-    for (size_t j = s.from; j < s.to; j++)
-        x[j] = x[j] * scale;
     for (size_t j = s.from; bias && j < s.to; j++)
-        x[j] = x[j] + bias[j];
+        x[j] = ((x[j] * scale) + bias[j]) - shift;
+    for (size_t j = s.from; !bias && j < s.to; j++)
+        x[j] = (x[j] * scale) - shift;
     for (size_t j = s.from; allowed && j < s.to; j++)
         x[j] = chosen(allowed[j] != 0, x[j], nothing);
     for (size_t j = s.from; valid && j < s.to; j++)
@@ -144,11 +145,27 @@ static inline real first_largest(size_t n, const real *x)
     return m == 0 ? x[j] : m;
 }
 
-/* e = exp(s - m) on the row's span, +0 on the tile's other columns up to a multiple of LANES. */
-static inline void row_exp(const struct query_tile *t, struct span s, real m, real *x)
+/* Scores less their largest on the row's span; returns it. Rounding is monotonic, so that without
+ * bias and masks the largest score is the largest chain's; a zero's sign needs the scores. */
+static inline real centre_scores(const struct query_tile *t, size_t r, struct span s, real *x)
 {
+    const struct assay_attention *a = t->a;
+    bool plain = !a->bias && !a->allowed && !a->key_valid && a->scale > 0;
+    real m = plain ? largest16(s.to - s.from, x + s.from) * (real)a->scale : R(0.0);
+    if (m != 0) {
+        finish_scores(t, r, s, m, x);
+        return m;
+    }
+    finish_scores(t, r, s, 0, x);
+    m = first_largest(s.to - s.from, x + s.from);
     for (size_t j = s.from; j < s.to; j++)
         x[j] = x[j] - m;
+    return m;
+}
+
+/* exp on the row's span, +0 on the tile's other columns up to a multiple of LANES. */
+static inline void row_exp(const struct query_tile *t, struct span s, real *x)
+{
     array_exp(s.to - s.from, x + s.from, x + s.from);
     clear(x, t->from, s.from);
     clear(x, s.to, round_up(t->to, LANES));

@@ -21,11 +21,14 @@ static void product_def(const struct assay_product *p)
 }
 
 /* Bounds of what is packed at a time: a block of b [BLOCK_K, BLOCK_N] stays in the second cache,
- * one of its panels in the first. BLOCK_M rows of c and of a go over it together. */
+ * one of its panels in the first. A product that must be completed first and then added takes
+ * BLOCK_M x STAGED_N of c at a time. Rows of a are gathered where at least GATHER_COLUMNS use
+ * them. */
 enum {
     BLOCK_K = 1024 / sizeof(real),
     BLOCK_N = 256,
-    BLOCK_M = 96,
+    BLOCK_M = 192,
+    STAGED_N = 128,
     FEW_ROWS = 3 * TILE_M,
     GATHER_COLUMNS = 4 * TILE_N
 };
@@ -44,19 +47,28 @@ static size_t at_most(size_t x, size_t bound)
     return x < bound ? x : bound;
 }
 
-/* Rows of c over a packed block of b. Rows of a that lie apart are gathered first if they are
- * used often enough. */
+static void gather_rows(size_t k, const struct tile_rows *r, real *restrict gathered)
+{
+    for (size_t p = 0; p < k; p++, gathered += TILE_M)
+        if (r->adjacent)
+            memcpy(gathered, r->a + p * r->column, TILE_M * sizeof *gathered);
+        else
+            for (size_t l = 0; l < TILE_M; l++)
+                gathered[l] = r->a[r->row[l] + p * r->column];
+}
+
+/* Rows of c over a packed block of b. Rows of a are gathered first if they are used often enough:
+ * adjacent ones too, since a step along k is then another line of the cache. */
 static void rows_over_block(const struct matrices *x, size_t k, const real *packed, bool resume)
 {
     real gathered[BLOCK_K * TILE_M];
     for (size_t i = 0; i < x->m; i += TILE_M) {
         size_t rows = at_most(x->m - i, TILE_M);
-        struct tile_rows r = tile_rows(x->a + i * x->a_row, x->a_row, x->a_column, rows);
-        if (!r.adjacent && x->n >= GATHER_COLUMNS) {
-            for (size_t p = 0; p < k; p++)
-                for (size_t l = 0; l < TILE_M; l++)
-                    gathered[p * TILE_M + l] = r.a[r.row[l] + p * r.column];
-            r = tile_rows(gathered, 1, TILE_M, TILE_M);
+        struct tile_rows r;
+        tile_rows(&r, x->a + i * x->a_row, x->a_row, x->a_column, rows);
+        if (x->n >= (r.adjacent ? 2 * GATHER_COLUMNS : GATHER_COLUMNS)) {
+            gather_rows(k, &r, gathered);
+            tile_rows(&r, gathered, 1, TILE_M, TILE_M);
         }
         for (size_t j = 0; j < x->n; j += TILE_N)
             tile(rows, at_most(x->n - j, TILE_N), k, &r, packed + j * k, TILE_N,
@@ -82,13 +94,13 @@ static void product_columns(const struct matrices *x)
 /* Adds to c what must be completed first although k takes several blocks. */
 static void product_staged(const struct matrices *x)
 {
-    real staged[BLOCK_M * TILE_N * 4];
+    real staged[BLOCK_M * STAGED_N];
     struct matrices part = *x;
     part.mode = ASSAY_STORE;
     part.c = staged;
     for (size_t j = 0; j < x->n; j += part.n)
         for (size_t i = 0; i < x->m; i += part.m) {
-            part.n = at_most(x->n - j, 4 * TILE_N);
+            part.n = at_most(x->n - j, STAGED_N);
             part.m = at_most(x->m - i, BLOCK_M);
             part.c_row = part.n;
             part.a = x->a + i * x->a_row;
@@ -121,7 +133,8 @@ static void product_few_rows(const struct matrices *x)
     size_t whole = x->n / VECTOR * VECTOR;
     for (size_t i = 0; i < x->m; i += TILE_M) {
         size_t rows = at_most(x->m - i, TILE_M);
-        struct tile_rows r = tile_rows(x->a + i * x->a_row, x->a_row, x->a_column, rows);
+        struct tile_rows r;
+        tile_rows(&r, x->a + i * x->a_row, x->a_row, x->a_column, rows);
         for (size_t j = 0; j < whole; j += TILE_N)
             tile(rows, at_most(whole - j, TILE_N), x->k, &r, x->b + j, x->b_row,
                  x->c + i * x->c_row + j, x->c_row, x->mode == ASSAY_CONTINUE, x->mode);

@@ -66,12 +66,15 @@ struct tile_rows {
     bool adjacent;
 };
 
-static inline struct tile_rows tile_rows(const real *a, size_t a_row, size_t a_column, size_t rows)
+/* Filled in place: a struct that is returned is copied, and the copy waits for the stores. */
+TILE_INLINE void tile_rows(struct tile_rows *r, const real *a, size_t a_row, size_t a_column,
+                           size_t rows)
 {
-    struct tile_rows r = {.a = a, .column = a_column, .adjacent = a_row == 1 && rows >= TILE_M};
-    for (size_t i = 0; i < TILE_M; i++)
-        r.row[i] = (i < rows ? i : rows - 1) * a_row;
-    return r;
+    r->a = a;
+    r->column = a_column;
+    r->adjacent = a_row == 1 && rows >= TILE_M;
+    for (size_t i = 0; !r->adjacent && i < TILE_M; i++)
+        r->row[i] = (i < rows ? i : rows - 1) * a_row;
 }
 
 #define TILE_FUNCTION(name, vecs, rows) \
@@ -153,7 +156,8 @@ static inline void packed_product(size_t m, size_t n, size_t k, const real *a, s
 {
     for (size_t i = 0; i < m; i += TILE_M) {
         size_t rows = m - i < TILE_M ? m - i : TILE_M;
-        struct tile_rows r = tile_rows(a + i * a_row, a_row, a_column, rows);
+        struct tile_rows r;
+        tile_rows(&r, a + i * a_row, a_row, a_column, rows);
         for (size_t j = 0; j < n; j += TILE_N)
             tile(rows, n - j < TILE_N ? n - j : TILE_N, k, &r, packed + j / TILE_N * panel, TILE_N,
                  c + i * c_row + j, c_row, resume, mode);
