@@ -76,7 +76,7 @@ struct assay_tensor {
 };
 
 /* What is said about one tensor of a backend. Errors are absolute; a tensor passes when
- * error <= budget = max(2 honest, 8 u scale), and is not judged where `honest` is over a quarter of
+ * error <= budget = max(2 honest, 8 u scale), and is not judged where the budget is over half of
  * the truth's root mean square. A NaN or an infinity fails. */
 struct assay_verdict {
     enum assay_outcome outcome;

@@ -13,7 +13,7 @@ with exit status 0 (all pass), 1 (some fail), 2 (bad input, or nothing could be 
 
 The rule and its numbers are those of `assay compare` and libassay, to the last bit: a tensor passes when
 max|theirs - truth| <= max(2 B, 8 u S) with B the largest error of honest runs in the precision, u its unit roundoff and S
-the tensor's scale; where B is over a quarter of the truth's root mean square it is not judged. Gradients are unscaled.
+the tensor's scale; where the budget is over half of the truth's root mean square it is not judged. Gradients are unscaled.
 Every file is checked before it is used; what is wrong raises ValueError.
 """
 import argparse
@@ -281,7 +281,7 @@ class Golden:
                 apart = np.abs(numbers - truth)
             error, spread = float(apart.max()), rms(apart)
         worst = np.unravel_index(int(np.argmax(apart if finite else bad)), truth.shape)
-        judged = honest <= 0.25 * rms(truth)
+        judged = budget <= 0.5 * rms(truth)
         outcome = "fail" if not finite else "not judged" if not judged else "pass" if error <= budget else "fail"
         most = float(np.abs(truth).max())
         ulp = 2 * u * math.ldexp(1, math.frexp(most)[1] - 1) if most else 0.0

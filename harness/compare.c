@@ -154,7 +154,7 @@ static void judge_numbers(const struct assay_golden_result *result, enum assay_d
     v->budget = assay_budget(v->honest, v->scale, roundoff);
     v->ulp = assay_ulp(result->largest, roundoff);
     v->same_bits = dtype == ASSAY_DT_F32 && memcmp(data, bits->data, bits->bytes) == 0;
-    bool judged = assay_judges(v->honest, result->rms);
+    bool judged = assay_judges(v->budget, result->rms);
     v->outcome = !v->finite              ? ASSAY_FAIL
                  : !judged               ? ASSAY_NOT_JUDGED
                  : v->error <= v->budget ? ASSAY_PASS

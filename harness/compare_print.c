@@ -92,8 +92,8 @@ static void reason_text(const struct assay_comparison *c, const struct line *l,
     else if (v->decision)
         snprintf(text, REASON_TEXT, "%zu of %zu agree", v->elements, v->elements);
     else if (v->outcome == ASSAY_NOT_JUDGED)
-        snprintf(text, REASON_TEXT, "honest %s runs err by %.2g, over a quarter of its rms",
-                 c->precision, v->honest);
+        snprintf(text, REASON_TEXT, "honest %s arithmetic may err by %.2g, over half of its rms",
+                 c->precision, v->budget);
     else if (v->outcome == ASSAY_FAIL || (v->error > 0 && !*place))
         snprintf(text, REASON_TEXT, "%s%sexpected %.9g, found %.9g", place, colon, v->expected,
                  v->found);

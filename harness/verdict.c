@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <string.h>
 
-static const double honest_factor = 2, floor_units = 8, judged_share = 0.25;
+static const double honest_factor = 2, floor_units = 8, judged_share = 0.5;
 
 /* Sign, 5 bits of exponent with bias 15, 10 of fraction. */
 static double half_number(uint16_t bits)
@@ -118,9 +118,9 @@ double assay_budget(double honest, double scale, double roundoff)
     return fmax(honest_factor * honest, floor_units * roundoff * scale);
 }
 
-bool assay_judges(double honest, double truth_rms)
+bool assay_judges(double budget, double truth_rms)
 {
-    return honest <= judged_share * truth_rms;
+    return budget <= judged_share * truth_rms;
 }
 
 double assay_ulp(double magnitude, double roundoff)

@@ -2,7 +2,8 @@
 /* The rule of a comparison, on numbers alone.
  *
  *     passes:      max |theirs - truth| <= budget,  budget = max(2 B, 8 u S)
- *     not judged:  B > 0.25 rms(truth): honest arithmetic says too little about the tensor
+ *     not judged:  budget > rms(truth) / 2, so B > rms(truth) / 4 in any case: a tensor of zeros would
+ *                  come too near to passing
  *
  * B is the largest error of honest runs in the precision, u the precision's unit roundoff, S the
  * tensor's scale. A NaN or an infinity in theirs fails, judged or not. All is evaluated in
@@ -31,8 +32,8 @@ struct assay_deviation assay_deviate(size_t n, enum assay_dtype dtype, const voi
 /* max(2 B, 8 u S) of B, S >= 0. */
 double assay_budget(double honest, double scale, double roundoff);
 
-/* Is the largest honest error at most a quarter of the truth's root mean square? */
-bool assay_judges(double honest, double truth_rms);
+/* Is the budget at most half of the truth's root mean square? */
+bool assay_judges(double budget, double truth_rms);
 
 /* Root of the mean square of x: [n]; 0 for n = 0. No square overflows or vanishes. */
 double assay_rms(size_t n, const double *x);

@@ -34,7 +34,7 @@ sub prints {
 
 # The table.
 prints(0, qr/^decisions  pass +route: 8 of 8 agree\ntensor +max error/, 'decisions first', 'kit same.safetensors');
-prints(0, qr/^grad\/bias .* not judged  honest f32 runs err by 8/m, 'why a tensor is not judged', 'kit same.safetensors');
+prints(0, qr/^grad\/bias .* not judged  honest f32 arithmetic may err by 16, over half of its rms/m, 'why a tensor is not judged', 'kit same.safetensors');
 prints(0, qr/all 7 judged tensors pass as f32; 1 not judged; 8 bit for bit the golden's/, 'the sum of it', 'kit same.safetensors');
 prints(1, qr/^decisions  FAIL +route: 1 of 8 differ; first at \[1, 3\]: expected 6, found 7$/m, 'a decision', 'kit wrong.safetensors');
 my $wrong = prints(1, qr/^trace\/block\.0 +512 +64 +4\.19e\+06 +FAIL +first divergence: worst at \[1, 3, 7\]: expected -1\.3125, found -0\.3125$/m,
