@@ -8,7 +8,8 @@
 
 /* n tokens are padded to `blocks = ceil(n / size)` blocks. Block i of the queries of head a meets
  * the key blocks index[a][i][0 .. seen); -1 is none, and a block that a row names twice counts
- * twice. Among their keys, query i sees key j where `sees` says so (NULL: every pair). */
+ * twice. Among their keys, query i sees key j where `sees` says so (NULL: every pair).
+ * In front of them every query meets the k keys of `front_key`, such as global tokens. */
 struct block_pattern {
     size_t size, seen;
     size_t heads;                     /* of index: 1 (all heads alike) or as many as there are */
@@ -16,11 +17,15 @@ struct block_pattern {
     bool (*sees)(const void *pattern, size_t head, size_t query, size_t key);
     const void *pattern;              /* what `sees` is told */
     bool padding_is_seen;             /* the zeros that fill the last block are keys like others */
+    /* NONE, or [b, k, h, w] and [b, k, h, v] */
+    tensor front_key, front_value;
+    tensor front_valid;               /* i32 [b, k] or NONE: all */
 };
 
 /* query [b, n, h, w], key [b, n, h, w], value [b, n, h, v] -> [b, n, h, v]: softmax over the pairs
- * seen, in the order of `index`. valid: i32 [b, n] or NONE: keys that are no padding. Of `o`, scale
- * and uniform_if_empty are used. n * seen * size pairs are computed, and held as a mask. */
+ * seen, in the order of `index`. valid: i32 [b, n] or NONE: keys of blocks that are no padding. Of
+ * `o`, scale, uniform_if_empty and query_valid are used. n (k + seen * size) pairs are computed, and
+ * held as a mask. */
 tensor block_attention(tape *t, tensor query, tensor key, tensor value,
                        const struct block_pattern *p, tensor valid,
                        const struct attention_options *o);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Block-sparse attention against the explicit form with the whole n x n mask: values and gradients
- * within the rounding of sums in another order, shared and separate patterns of heads, padding. */
+ * within the rounding of sums in another order, shared and separate patterns of heads, keys in front
+ * of the blocks, queries that are padding, padding, what is refused. */
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include "ref/blocks.h"
 
 enum { SAMPLES = 2, N = 11, HEADS = 2, WIDTH = 4, SIZE = 3, BLOCKS = 4, SEEN = 3 };
+enum { FRONT = 2 };
 enum { ROOM = SAMPLES * N * HEADS * WIDTH };
 
 static void values(unsigned seed, double *x)
@@ -34,9 +36,23 @@ static const int32_t apart[HEADS * BLOCKS * SEEN] = {0, 1, -1, 1, 0, 2, 2, 1, 3,
 static const int32_t valid[SAMPLES * N] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
                                            1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0};
 
-/* Whether the pattern lets query i of a head see key j. */
-static bool seen(const struct block_pattern *p, size_t sample, size_t head, size_t i, size_t j)
+/* With `global`, tokens 0 and 1 (of sample 1 only 0) stand in front and are no keys of blocks, and
+ * padding asks nothing. */
+struct trial {
+    struct block_pattern p;
+    bool global;
+};
+
+static const int32_t front_valid[SAMPLES * FRONT] = {1, 1, 1, 0};
+
+/* Whether query i of a head sees key j. */
+static bool seen(const struct trial *trial, size_t sample, size_t head, size_t i, size_t j)
 {
+    const struct block_pattern *p = &trial->p;
+    if (trial->global && !valid[sample * N + i])
+        return false;
+    if (trial->global && j < FRONT)
+        return front_valid[sample * FRONT + j];
     const int32_t *row = p->index + ((p->heads == 1 ? 0 : head * BLOCKS) + i / SIZE) * SEEN;
     for (size_t s = 0; s < SEEN; s++)
         if (row[s] == (int32_t)(j / SIZE))
@@ -45,25 +61,36 @@ static bool seen(const struct block_pattern *p, size_t sample, size_t head, size
     return false;
 }
 
-static tensor explicit_form(tape *t, const tensor *x, const struct block_pattern *p)
+static tensor explicit_form(tape *t, const tensor *x, const struct trial *trial)
 {
     static int32_t allowed[SAMPLES * HEADS * N * N];
     for (size_t e = 0; e < SAMPLES * HEADS * N * N; e++)
-        allowed[e] = seen(p, e / (HEADS * N * N), e / (N * N) % HEADS, e / N % N, e % N);
+        allowed[e] = seen(trial, e / (HEADS * N * N), e / (N * N) % HEADS, e / N % N, e % N);
     struct attention_options o = {.scale = 0.5, .explicit_form = true};
     o.allowed = tape_input_i32(t, SHAPE(SAMPLES, HEADS, N, N), allowed);
     return attention(t, x[0], x[1], x[2], &o);
 }
 
-static tensor by_blocks(tape *t, const tensor *x, const struct block_pattern *p)
+static tensor by_blocks(tape *t, const tensor *x, const struct trial *trial)
 {
-    tensor ids = tape_input_i32(t, SHAPE(SAMPLES, N), valid);
-    return block_attention(t, x[0], x[1], x[2], p, ids, &(struct attention_options){.scale = 0.5});
+    struct block_pattern p = trial->p;
+    struct attention_options o = {.scale = 0.5};
+    int32_t in_blocks[SAMPLES * N];
+    for (size_t i = 0; i < SAMPLES * N; i++)
+        in_blocks[i] = valid[i] && (!trial->global || i % N >= FRONT);
+    tensor keys = tape_input_i32(t, SHAPE(SAMPLES, N), in_blocks);
+    if (trial->global) {
+        p.front_key = slice(t, x[1], 1, 0, FRONT);
+        p.front_value = slice(t, x[2], 1, 0, FRONT);
+        p.front_valid = tape_input_i32(t, SHAPE(SAMPLES, FRONT), front_valid);
+        o.query_valid = tape_input_i32(t, SHAPE(SAMPLES, N), valid);
+    }
+    return block_attention(t, x[0], x[1], x[2], &p, keys, &o);
 }
 
 /* Output and the gradients of query, key and value for a fixed cotangent. */
-static bool compute(const struct block_pattern *p,
-                    tensor form(tape *, const tensor *, const struct block_pattern *),
+static bool compute(const struct trial *trial,
+                    tensor form(tape *, const tensor *, const struct trial *),
                     double result[4][ROOM])
 {
     tape t;
@@ -75,7 +102,7 @@ static bool compute(const struct block_pattern *p,
         values(i + 1, x);
         in[i] = tape_variable_f64(&t, SHAPE(SAMPLES, N, HEADS, WIDTH), x);
     }
-    tensor y = form(&t, in, p);
+    tensor y = form(&t, in, trial);
     values(9, x);
     tensor cotangent = tape_variable_f64(&t, SHAPE(SAMPLES, N, HEADS, WIDTH), x);
     if (y)
@@ -94,11 +121,11 @@ static bool compute(const struct block_pattern *p,
  * that sum to 1: a few dozen roundings of numbers below 2^5. */
 static const double bound = 64 * 32 * DBL_EPSILON;
 
-static void compare(const struct block_pattern *p, const char *what)
+static void compare(const struct trial *trial, const char *what)
 {
     static double whole[4][ROOM], blocks[4][ROOM];
     static const char *const names[] = {"output", "d query", "d key", "d value"};
-    bool computed = compute(p, explicit_form, whole) && compute(p, by_blocks, blocks);
+    bool computed = compute(trial, explicit_form, whole) && compute(trial, by_blocks, blocks);
     ok(computed, "%s: both forms compute", what);
     for (int k = 0; computed && k < 4; k++) {
         double distance = 0;
@@ -128,21 +155,25 @@ static void padding(void)
     p.seen = 0;
     ok(!block_attention(&t, zero, zero, one, &p, TENSOR_NONE, &o) && tape_error(&t),
        "a pattern without blocks is refused");
+    tape_reset(&t);
+    zero = tape_filled(&t, shape, 0);
+    p = (struct block_pattern){.size = 3, .seen = 1, .heads = 1, .index = (int32_t[]){0, 2}};
+    bool refused = !block_attention(&t, zero, zero, zero, &p, TENSOR_NONE, &o) && tape_error(&t);
+    ok(refused, "so is a block that there is not: %s", refused ? tape_error(&t) : "");
     tape_close(&t);
 }
 
 int main(void)
 {
-    compare(&(struct block_pattern){.size = SIZE, .seen = SEEN, .heads = 1, .index = alike},
-            "whole blocks");
-    compare(
-        &(struct block_pattern){
-            .size = SIZE, .seen = SEEN, .heads = 1, .index = alike, .sees = window},
-        "a window in shared blocks");
-    compare(
-        &(struct block_pattern){
-            .size = SIZE, .seen = SEEN, .heads = HEADS, .index = apart, .sees = window},
-        "each head its blocks and window");
+    static const struct block_pattern
+        whole = {.size = SIZE, .seen = SEEN, .heads = 1, .index = alike},
+        shared = {.size = SIZE, .seen = SEEN, .heads = 1, .index = alike, .sees = window},
+        separate = {.size = SIZE, .seen = SEEN, .heads = HEADS, .index = apart, .sees = window};
+    compare(&(struct trial){whole, false}, "whole blocks");
+    compare(&(struct trial){shared, false}, "a window in shared blocks");
+    compare(&(struct trial){separate, false}, "each head its blocks and window");
+    compare(&(struct trial){shared, true}, "a window and keys in front");
+    compare(&(struct trial){separate, true}, "each head its blocks, and keys in front");
     padding();
     return done_testing();
 }

@@ -202,7 +202,7 @@ ok(abs($costs->{rows}[0]{exponents}{mixing_multiply_adds}{exponent} - 2) < 0.05,
 is(scalar @{ $costs->{rows}[0]{costs} }, 8, 'eight lengths');
 prints(0, qr/^\z/, 'into a folder', 'cost denseformer --decode --output costs');
 is((-s 'costs/table.md' && -s 'costs/decode.csv' ? `grep -c '^"denseformer' costs/costs.csv` : ''), "24\n", 'which has a line for every setting and length');
-prints(2, qr/did you mean denseformer\?/, 'the nearest paper', 'cost densformer');
+prints(2, qr/did you mean denseformer/, 'the nearest paper', 'cost densformer');
 prints(2, qr/did you mean width\?/, 'the nearest field', 'cost denseformer --set widht=3');
 prints(2, qr/positive number of seconds/, 'a time that is none', 'cost --time=never');
 

@@ -25,9 +25,16 @@ int32_t *neighbour_blocks(tape *t, size_t blocks, size_t before, size_t after)
  * the batch. */
 struct blocks {
     const struct block_pattern *p;
-    size_t samples, n, heads, count;
+    size_t samples, n, heads, count, front;
     bool alike;
+    const int32_t *valid, *query_valid; /* [b, n] or NULL */
 };
+
+/* Keys that a block of queries meets. */
+static size_t keys_met(const struct blocks *s)
+{
+    return s->front + s->p->seen * s->p->size;
+}
 
 /* [b, n, h, w] -> [b count, size, h, w], or [b h count, size, 1, w] */
 static tensor cut(tape *t, const struct blocks *s, tensor x)
@@ -61,44 +68,109 @@ static tensor rows_met(tape *t, const struct blocks *s)
     return row ? tape_input_i32(t, SHAPE(groups * each), row) : TENSOR_NONE;
 }
 
-/* [groups count, size, h, w] -> [groups count, seen size, h, w] */
-static tensor met(tape *t, const struct blocks *s, tensor x, tensor rows)
+/* What stands in front, x [b, k, h, w], once for each block: [groups count, k, h, w]. */
+static tensor repeated(tape *t, const struct blocks *s, tensor x)
+{
+    size_t h = s->alike ? s->heads : 1, w = x ? width_of(x) : 0;
+    size_t groups = s->samples * s->heads / h;
+    tensor y = s->alike ? x : transpose(t, x, 1, 2);
+    y = reshape(t, y, SHAPE(groups, 1, s->front, h, w));
+    y = expand(t, y, SHAPE(groups, s->count, s->front, h, w));
+    return reshape(t, y, SHAPE(groups * s->count, s->front, h, w));
+}
+
+/* [groups count, size, h, w] -> [groups count, k + seen size, h, w] */
+static tensor met(tape *t, const struct blocks *s, tensor x, tensor front, tensor rows)
 {
     if (!x || !rows)
         return TENSOR_NONE;
     size_t outer = dim_of(x, 0), block = elements_of(x) / (outer ? outer : 1);
     tensor y = gather_rows(t, reshape(t, x, SHAPE(outer, block)), rows);
-    return reshape(t, y, SHAPE(outer, s->p->seen * s->p->size, dim_of(x, 2), width_of(x)));
+    y = reshape(t, y, SHAPE(outer, s->p->seen * s->p->size, dim_of(x, 2), width_of(x)));
+    if (!front)
+        return y;
+    tensor part[] = {repeated(t, s, front), y};
+    return concat(t, 1, 2, part);
 }
 
-static bool pair_seen(const struct blocks *s, const int32_t *valid, size_t sample, size_t head,
-                      size_t query, size_t key)
+static bool pair_seen(const struct blocks *s, size_t sample, size_t head, size_t query, size_t key)
 {
     bool padding = key >= s->n;
-    if (padding ? !s->p->padding_is_seen : valid && !valid[sample * s->n + key])
+    if (padding ? !s->p->padding_is_seen : s->valid && !s->valid[sample * s->n + key])
         return false;
     return !s->p->sees || s->p->sees(s->p->pattern, head, query, key);
 }
 
-/* i32 [groups count, 1, size, seen size] */
-static tensor pairs_seen(tape *t, const struct blocks *s, const int32_t *valid)
+/* One query's row of the mask: [k + seen size]. */
+static void row_seen(const struct blocks *s, size_t sample, size_t head, size_t query, int32_t *row)
 {
-    size_t size = s->p->size, seen = s->p->seen, groups = s->samples * (s->alike ? 1 : s->heads);
-    size_t outer = groups * s->count, pairs = size * seen * size;
-    int32_t *allowed = tape_allocate(t, outer * pairs * sizeof *allowed);
-    for (size_t o = 0; allowed && o < outer; o++) {
-        size_t g = o / s->count, i = o % s->count, head = s->alike ? 0 : g % s->heads,
-               sample = s->alike ? g : g / s->heads;
-        const int32_t *index = s->p->index + (head * s->count + i) * seen;
-        for (size_t e = 0; e < pairs; e++) {
-            size_t column = e % (seen * size), query = i * size + e / (seen * size);
-            int32_t block = index[column / size];
-            allowed[o * pairs + e] =
-                block >= 0
-                && pair_seen(s, valid, sample, head, query, (size_t)block * size + column % size);
-        }
+    const struct block_pattern *p = s->p;
+    const int32_t *front = ids_of(p->front_valid),
+                  *index = p->index + (head * s->count + query / p->size) * p->seen;
+    bool sees = query >= s->n || !s->query_valid || s->query_valid[sample * s->n + query];
+    for (size_t c = 0; c < s->front; c++)
+        row[c] = sees && (!front || front[sample * s->front + c]);
+    for (size_t c = 0; c < p->seen * p->size; c++) {
+        int32_t block = index[c / p->size];
+        size_t key = block < 0 ? 0 : (size_t)block * p->size + c % p->size;
+        row[s->front + c] = sees && block >= 0 && pair_seen(s, sample, head, query, key);
     }
-    return allowed ? tape_input_i32(t, SHAPE(outer, 1, size, seen * size), allowed) : TENSOR_NONE;
+}
+
+/* i32 [groups count, 1, size, k + seen size] */
+static tensor pairs_seen(tape *t, const struct blocks *s)
+{
+    size_t size = s->p->size, groups = s->samples * (s->alike ? 1 : s->heads), keys = keys_met(s);
+    size_t outer = groups * s->count;
+    int32_t *allowed = tape_allocate(t, outer * size * keys * sizeof *allowed);
+    for (size_t r = 0; allowed && r < outer * size; r++) {
+        size_t g = r / size / s->count, query = r % (s->count * size);
+        size_t sample = s->alike ? g : g / s->heads, head = s->alike ? 0 : g % s->heads;
+        row_seen(s, sample, head, query, allowed + r * keys);
+    }
+    return allowed ? tape_input_i32(t, SHAPE(outer, 1, size, keys), allowed) : TENSOR_NONE;
+}
+
+static bool is_part(const struct blocks *s, tensor x, size_t rows)
+{
+    return x->shape.rank == 4 && dim_of(x, 0) == s->samples && dim_of(x, 1) == rows
+           && dim_of(x, 2) == s->heads;
+}
+
+/* The pattern fits the tensors, and names only blocks that there are. */
+static bool fits(tape *t, const struct blocks *s, tensor key, tensor value)
+{
+    const struct block_pattern *p = s->p;
+    bool shapes =
+        p->size > 0 && p->seen > 0 && (p->heads == 1 || p->heads == s->heads)
+        && is_part(s, key, s->n) && is_part(s, value, s->n) && !p->front_key == !p->front_value
+        && (!p->front_key
+            || (is_part(s, p->front_key, s->front) && is_part(s, p->front_value, s->front)))
+        && (!p->front_valid || shape_equal(p->front_valid->shape, SHAPE(s->samples, s->front)));
+    if (!shapes) {
+        tape_fail(t, "block_attention",
+                  "expected blocks of at least 1 token, and key and value of "
+                  "%zu tokens and %zu heads",
+                  s->n, s->heads);
+        return false;
+    }
+    for (size_t i = 0; i < p->heads * s->count * p->seen; i++)
+        if (p->index[i] < -1 || p->index[i] >= (int32_t)s->count) {
+            tape_fail(t, "block_attention", "expected key blocks from -1 to %zu, found %d",
+                      s->count - 1, p->index[i]);
+            return false;
+        }
+    return true;
+}
+
+/* On a dry tape flags that are computed have no data, and are zero: they allow everything. */
+static const int32_t *flags_of(const tape *t, tensor flags)
+{
+    const int32_t *flag = ids_of(flags);
+    bool any = !t->dry;
+    for (size_t i = 0; flag && !any && i < elements_of(flags); i++)
+        any = flag[i] != 0;
+    return any ? flag : NULL;
 }
 
 tensor block_attention(tape *t, tensor query, tensor key, tensor value,
@@ -107,19 +179,20 @@ tensor block_attention(tape *t, tensor query, tensor key, tensor value,
 {
     if (!query || !key || !value || !p->index)
         return TENSOR_NONE;
-    struct blocks s = {p, dim_of(query, 0), dim_of(query, 1), dim_of(query, 2), 0, p->heads == 1};
-    if (p->size == 0 || p->seen == 0 || (p->heads != 1 && p->heads != s.heads)
-        || dim_of(key, 1) != s.n || dim_of(key, 2) != s.heads) {
-        tape_fail(t, "block_attention",
-                  "expected blocks of at least 1 token, and key and value of "
-                  "%zu tokens and %zu heads",
-                  s.n, s.heads);
+    struct blocks s = {.p = p,
+                       .samples = dim_of(query, 0),
+                       .n = dim_of(query, 1),
+                       .heads = dim_of(query, 2),
+                       .front = p->front_key ? dim_of(p->front_key, 1) : 0,
+                       .alike = p->heads == 1,
+                       .valid = flags_of(t, valid),
+                       .query_valid = flags_of(t, o->query_valid)};
+    s.count = p->size ? (s.n + p->size - 1) / p->size : 0;
+    if (!fits(t, &s, key, value))
         return TENSOR_NONE;
-    }
-    s.count = (s.n + p->size - 1) / p->size;
-    tensor rows = rows_met(t, &s), allowed = pairs_seen(t, &s, valid ? ids_of(valid) : NULL);
-    tensor q = cut(t, &s, query), k = met(t, &s, cut(t, &s, key), rows);
-    tensor v = met(t, &s, cut(t, &s, value), rows);
+    tensor rows = rows_met(t, &s), allowed = pairs_seen(t, &s);
+    tensor q = cut(t, &s, query), k = met(t, &s, cut(t, &s, key), p->front_key, rows);
+    tensor v = met(t, &s, cut(t, &s, value), p->front_value, rows);
     struct attention_options inner = {
         .scale = o->scale, .uniform_if_empty = o->uniform_if_empty, .allowed = allowed};
     return joined(t, &s, attention(t, q, k, v, &inner), width_of(value));
