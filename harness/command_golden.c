@@ -11,12 +11,12 @@
 #include "harness/lookup.h"
 #include "harness/manifest.h"
 
-enum { KEY_DIR = 0x100, KEY_KERNELS, KEY_ALL };
+enum { KEY_DIR = 0x100, KEY_KERNELS, KEY_ALL, KEY_TENSORS };
 
 struct choice {
     const char *folder, *kernels;
     enum assay_profile profile; /* 0: both */
-    bool all, quiet;
+    bool all, quiet, tensors;
     const char **argument;
     size_t arguments;
 };
@@ -28,6 +28,8 @@ static const struct argp_option options[] = {
     {"kernels", KEY_KERNELS, "TABLE", 0,
      "verify: only def, cpu or a level of cpu (default: def and the best cpu)", 0},
     {"profile", 'p', "PROFILE", 0, "verify: only f32 or f64", 0},
+    {"tensors", KEY_TENSORS, NULL, 0,
+     "verify: compare the tensors, but not the calibration, which takes most of the time", 0},
     {"quiet", 'q', NULL, 0, "no line for files that are as expected", 0},
     {0}};
 
@@ -51,6 +53,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         choice->profile = assay_lookup_profile(argument, error, sizeof error);
         if (!choice->profile)
             argp_error(state, "%s", error);
+        return 0;
+    case KEY_TENSORS:
+        choice->tensors = true;
         return 0;
     case 'q':
         choice->quiet = true;
@@ -140,6 +145,7 @@ static void choose_tables(const struct choice *choice, struct assay_golden_table
                                  choice->kernels ? NULL : "cpu"};
     char error[ASSAY_ERROR_ROOM];
     tables->count = 0;
+    tables->tensors = choice->tensors;
     for (int i = 0; i < 2; i++)
         for (int j = 0; j < 2 && names[i]; j++)
             if (!choice->profile || choice->profile == profiles[j])

@@ -78,6 +78,7 @@ enum { ASSAY_GOLDEN_TABLES = 10 };
 struct assay_golden_tables {
     const struct assay_kernels *kernels[ASSAY_GOLDEN_TABLES];
     size_t count;
+    bool tensors; /* only they are computed again, not calibration and bytes of the file */
 };
 
 /* `error` says what differs first, or why the file is refused. */
