@@ -226,6 +226,8 @@ static void take_preset(struct assay_cell *cell)
 /* What follows from the rest: the schedule's length and the shard. */
 static void settle(struct assay_cell *cell)
 {
+    if (cell->variant->coupled && !cell->training.shard)
+        cell->training.shard = cell->training.batch;
     struct assay_phase phase = {.batch = cell->training.batch, .shard = cell->training.shard};
     cell->training.schedule.steps = cell->training.steps;
     cell->training.shard = phase_shard(&phase, cell->data->length);

@@ -117,6 +117,8 @@ struct assay_variant {
     double (*decode_elements)(const struct assay_config *c, size_t n);
     /* per configuration, so that settings and forms may differ; NULL: the reference's */
     struct variant_growth (*growth)(const struct assay_config *c);
+    /* Training couples the samples of a shard: a step's default shard is its whole batch. */
+    bool coupled;
 };
 
 extern const struct assay_variant *const assay_variants[];   /* the papers; ends with NULL */
