@@ -345,6 +345,27 @@ static int levels_here(const struct elementary_level **levels)
     return count;
 }
 
+/* When, by what and where: a report without these proves little. */
+static void print_circumstances(void)
+{
+    char date[32], line[256], name[200] = "unknown processor";
+    time_t now = time(NULL);
+    struct tm utc;
+    FILE *info = fopen("/proc/cpuinfo", "r");
+    while (info && fgets(line, sizeof line, info))
+        if (sscanf(line, "model name : %199[^\n]", name) == 1)
+            break;
+    if (info)
+        fclose(info);
+    strftime(date, sizeof date, "%Y-%m-%d", gmtime_r(&now, &utc));
+#ifdef __clang__
+    const char *compiler = "clang";
+#else
+    const char *compiler = "gcc";
+#endif
+    printf("# %s, %s %s, MPFR %s, %s\n", date, compiler, __VERSION__, mpfr_get_version(), name);
+}
+
 static int usage(void)
 {
     fputs("usage: exhaustive [--function NAME] [--threads N] [--stride S] [--filter "
@@ -382,6 +403,8 @@ int main(int argc, char **argv)
     if (threads < 1 || threads > 64 || stride < 1)
         return usage();
     int found = 0;
+    if (!list)
+        print_circumstances();
     for (int i = 0; i < ELEMENTARY_FUNCTIONS; i++) {
         if (only != NULL && strcmp(only, functions[i].name) != 0)
             continue;
