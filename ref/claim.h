@@ -62,6 +62,17 @@ layer claim_layer(struct claim *c, struct claim_pass *p, const char *path);
 /* A pass without a forward, for claim_layer. */
 struct claim_pass *claim_blank(struct claim *c, struct assay_model *m, const struct assay_batch *b,
                                size_t samples, size_t length);
+/* A mixer alone: block.0's, on a blank pass of one sample of n tokens (0: the model's length), with an
+ * input x [1, n, d] and queries, keys and values [1, n, h, w], normal, the same for all. */
+struct claim_alone {
+    struct claim_pass *pass;
+    layer l;
+    tape *t;
+    size_t n;
+    tensor x;
+    struct heads h;
+};
+bool claim_alone(struct claim *c, struct claim_alone *a, const char *overrides, size_t n);
 /* normal */
 tensor claim_random(struct claim *c, tape *t, struct assay_shape shape, uint64_t seed);
 /* with a gradient */
@@ -77,6 +88,8 @@ void claim_copy_weights(struct claim *c, const struct assay_model *from, struct 
 bool claim_true(struct claim *c, bool holds, const char *statement, ...)
     __attribute__((format(printf, 3, 4)));
 bool claim_equal_bits(struct claim *c, const tape *t, tensor a, tensor b, const char *what);
+/* 2^-53 or 2^-24 */
+double claim_roundoff(const struct claim *c);
 /* max |a - b| <= units * roundoff * scale, scale = max(|a|, |b|) over the tensor
  * (or `scale` if positive). */
 bool claim_close(struct claim *c, tensor a, tensor b, double units, double scale, const char *what);

@@ -222,30 +222,7 @@ static tensor bigbird(layer *l, tensor x, tensor memory)
 
 enum { N = 22, HEADS = 2, WIDTH = 4 };
 
-struct alone {
-    struct claim_pass *p;
-    layer l;
-    tape *t;
-    struct heads h;
-};
-
 #define SMALL "length=22 layers=1 width=8 heads=2 pad_is_zero=0 "
-
-/* A layer alone, with queries, keys and values [1, 22, 2, 4]. */
-static bool open_alone(struct claim *c, struct alone *a, const char *overrides)
-{
-    struct assay_model *m = claim_model(c, overrides);
-    struct assay_shape shape = SHAPE(1, N, HEADS, WIDTH);
-    a->p = m ? claim_blank(c, m, claim_batch(c, m, 1, N, 1), 1, N) : NULL;
-    if (!a->p)
-        return false;
-    a->t = a->p->pass.t;
-    a->l = claim_layer(c, a->p, "block.0.mixer");
-    a->h.query = claim_random(c, a->t, shape, 1);
-    a->h.key = claim_random(c, a->t, shape, 2);
-    a->h.value = claim_random(c, a->t, shape, 3);
-    return true;
-}
 
 static bool is_met(const int32_t *row, size_t seen, size_t block)
 {
@@ -261,8 +238,8 @@ static void equals_the_masked_form(struct claim *c)
 {
     static const char *const overrides[] = {SMALL "block=2 random=3", SMALL "block=3 random=1",
                                             SMALL "block=4 random=0"};
-    struct alone a;
-    for (int i = 0; i < 3 && open_alone(c, &a, overrides[i]); i++) {
+    struct claim_alone a;
+    for (int i = 0; i < 3 && claim_alone(c, &a, overrides[i], 0); i++) {
         size_t block = hyper_n(&a.l, "block"), m = (N + block - 1) / block,
                seen = 5 + hyper_n(&a.l, "random");
         const int32_t *index = index_of(&a.l, HEADS, m);
@@ -350,8 +327,8 @@ static void limits_without_random_blocks(struct claim *c)
 /* M^2 over blocks: some k with k in S(i) and j in S(k). */
 static void two_hops_connect_all(struct claim *c)
 {
-    struct alone a;
-    if (!open_alone(c, &a, SMALL "block=2 random=0"))
+    struct claim_alone a;
+    if (!claim_alone(c, &a, SMALL "block=2 random=0", 0))
         return;
     const int32_t *index = index_of(&a.l, 1, 11);
     size_t one = 0, two = 0;
@@ -385,23 +362,21 @@ static void draws_are_fixed(struct claim *c)
 
 static double pairs(const struct assay_config *c, size_t n);
 
+#define ONE "length=64 layers=1 width=2 heads=1 pad_is_zero=0 "
+
 /* Total of section 2 with r of everything: (m - 4) B (5 + r) B + 2 B n + 2 B (4 + r) B. */
 static void cost_is_linear(struct claim *c)
 {
     uint64_t count[3] = {0};
     for (size_t i = 0; i < 3; i++) {
-        struct assay_model *m =
-            claim_model(c, "length=64 layers=1 width=2 heads=1 block=8 random=2 pad_is_zero=0");
+        struct claim_alone a;
         size_t n = (size_t)1024 << i, blocks = n / 8;
-        struct claim_pass *p = m ? claim_blank(c, m, claim_batch(c, m, 1, 64, 1), 1, n) : NULL;
-        if (!p)
+        if (!claim_alone(c, &a, ONE "block=8 random=2", n))
             return;
-        layer l = claim_layer(c, p, "block.0.mixer");
-        tensor x = claim_random(c, p->pass.t, SHAPE(1, n, 1, 2), 1);
-        sparse(&l, &(struct heads){x, x, x}, TENSOR_NONE);
-        count[i] = p->pass.t->counts.multiply_adds;
+        sparse(&a.l, &a.h, TENSOR_NONE);
+        count[i] = a.t->counts.multiply_adds;
         double total = (double)((blocks - 4) * 8 * 7 * 8 + 2 * 8 * n + 2 * 8 * 6 * 8);
-        claim_true(c, (double)count[i] == 4 * total && pairs(&m->config, n) == total,
+        claim_true(c, (double)count[i] == 4 * total && pairs(config_of(&a.l), n) == total,
                    "n = %zu: %.0f pairs", n, total);
     }
     claim_true(c, count[2] - count[1] == 2 * (count[1] - count[0]),

@@ -107,42 +107,19 @@ static tensor local_attention(layer *l, tensor x, tensor memory)
 
 /* ---- claims ---- */
 
-struct alone {
-    struct claim_pass *p;
-    layer l;
-    tape *t;
-    struct heads h;
-};
-
 #define SMALL "length=12 layers=1 width=8 heads=2 pad_is_zero=0 "
-
-/* A layer alone, with queries, keys and values [1, 12, 2, 4]. */
-static bool open_alone(struct claim *c, struct alone *a, const char *overrides)
-{
-    struct assay_model *m = claim_model(c, overrides);
-    struct assay_shape shape = SHAPE(1, 12, 2, 4);
-    a->p = m ? claim_blank(c, m, claim_batch(c, m, 1, 12, 1), 1, 12) : NULL;
-    if (!a->p)
-        return false;
-    a->t = a->p->pass.t;
-    a->l = claim_layer(c, a->p, "block.0.mixer");
-    a->h.query = claim_random(c, a->t, shape, 1);
-    a->h.key = claim_random(c, a->t, shape, 2);
-    a->h.value = claim_random(c, a->t, shape, 3);
-    return true;
-}
 
 /* Scores are the same chains; sums over the keys of a block run in other lanes than over all. */
 static void equals_the_masked_form(struct claim *c)
 {
-    struct alone a;
+    struct claim_alone a;
     for (int causal = 0; causal < 2; causal++) {
         int32_t allowed[12 * 12];
         for (int e = 0; e < 12 * 12; e++)
             allowed[e] = e / 12 / 4 == e % 12 / 4 && (!causal || e % 12 <= e / 12);
-        if (!open_alone(c, &a, SMALL "block=4"))
+        if (!claim_alone(c, &a, SMALL "block=4", 0))
             return;
-        a.p->context->causal = causal;
+        a.pass->context->causal = causal;
         struct attention_options o = {.explicit_form = true};
         o.allowed = tape_input_i32(a.t, SHAPE(1, 1, 12, 12), allowed);
         tensor whole = attention(a.t, a.h.query, a.h.key, a.h.value, &o);
@@ -156,21 +133,21 @@ static void limits_of_the_block(struct claim *c)
     struct claim_pass *plain = claim_output(c, NULL, "length=12 layers=1 pad_is_zero=0"),
                       *whole =
                           claim_output(c, c->variant, "length=12 layers=1 pad_is_zero=0 block=12");
-    struct alone a;
+    struct claim_alone a;
     if (plain && whole)
         claim_equal_bits(c, plain->pass.t, plain->output, whole->output, "B = n and the reference");
-    if (open_alone(c, &a, SMALL "block=1"))
+    if (claim_alone(c, &a, SMALL "block=1", 0))
         claim_equal_bits(c, a.t, contiguous(&a.l, &a.h), a.h.value, "B = 1 and the values");
 }
 
 /* Two layers deep, a token of block 1 is changed. */
 static void blocks_are_independent(struct claim *c)
 {
-    struct alone a;
-    if (!open_alone(c, &a, SMALL "block=4"))
+    struct claim_alone a;
+    if (!claim_alone(c, &a, SMALL "block=4", 0))
         return;
-    tensor x = claim_random(c, a.t, SHAPE(1, 12, 8), 4), y[2];
-    tensor other = claim_random(c, a.t, SHAPE(1, 12, 8), 5);
+    tensor x = a.x, y[2];
+    tensor other = claim_random(c, a.t, SHAPE(1, 12, 8), 2);
     tensor part[3];
     part[0] = slice(a.t, x, 1, 0, 5);
     part[1] = slice(a.t, other, 1, 5, 1);
@@ -195,9 +172,9 @@ static void blocks_are_independent(struct claim *c)
 /* The perfect shuffle i G + j -> j B + i, where nothing is padded: 12 tokens, B = 4, G = 3. */
 static void strided_is_shuffled(struct claim *c)
 {
-    struct alone a;
+    struct claim_alone a;
     int32_t to[12];
-    if (!open_alone(c, &a, SMALL "block=4"))
+    if (!claim_alone(c, &a, SMALL "block=4", 0))
         return;
     for (int p = 0; p < 12; p++)
         to[p] = p % 4 * 3 + p / 4;

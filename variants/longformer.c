@@ -230,30 +230,10 @@ static tensor longformer(layer *l, tensor x, tensor memory)
 
 enum { N = 12, HEADS = 2, WIDTH = 4 };
 
-struct alone {
-    struct claim_pass *p;
-    layer l;
-    tape *t;
-    tensor x;
-};
-
 #define SMALL "length=12 layers=1 width=8 heads=2 pad_is_zero=0 "
 
-/* A layer alone, with an input [1, 12, 8]. */
-static bool open_alone(struct claim *c, struct alone *a, const char *overrides)
-{
-    struct assay_model *m = claim_model(c, overrides);
-    a->p = m ? claim_blank(c, m, claim_batch(c, m, 1, N, 1), 1, N) : NULL;
-    if (!a->p)
-        return false;
-    a->t = a->p->pass.t;
-    a->l = claim_layer(c, a->p, "block.0.mixer");
-    a->x = claim_random(c, a->t, SHAPE(1, N, HEADS * WIDTH), 1);
-    return true;
-}
-
 /* Explicit attention under the n x n mask "band, or column of a global token, or row of one". */
-static tensor under_a_mask(struct alone *a, const struct heads *h, size_t globals)
+static tensor under_a_mask(struct claim_alone *a, const struct heads *h, size_t globals)
 {
     struct band band = band_of(config_of(&a->l), a->l.context->causal);
     int32_t allowed[HEADS * N * N];
@@ -275,7 +255,7 @@ static void close_to(struct claim *c, tensor one, tensor two, tensor value, cons
     claim_close(c, one, two, 2 * (N + N), largest, what);
 }
 
-static struct heads projected_globally(struct alone *a)
+static struct heads projected_globally(struct claim_alone *a)
 {
     static const char *const names[] = {"query_global", "key_global", "value_global"};
     tensor y[3];
@@ -289,9 +269,9 @@ static void one_softmax_over_band_and_globals(struct claim *c)
     static const char *const overrides[] = {SMALL "window=6 global=1 dilation=3 dilated_heads=2",
                                             SMALL "window=4 global=2 dilation=2 dilated_heads=1",
                                             SMALL "window=4 global=2"};
-    struct alone a;
+    struct claim_alone a;
     struct heads h, all;
-    for (int i = 0; i < 3 && open_alone(c, &a, overrides[i]); i++) {
+    for (int i = 0; i < 3 && claim_alone(c, &a, overrides[i], 0); i++) {
         size_t globals = hyper_n(&a.l, "global");
         tensor y = split_heads(&a.l, attended(&a.l, a.x), HEADS), part[2];
         h = project_heads(&a.l, a.x, TENSOR_NONE);
@@ -318,9 +298,9 @@ static void blocks_equal_the_band(struct claim *c)
     static const char *const overrides[] = {SMALL "window=4 global=0", SMALL "window=7 global=0",
                                             SMALL "form=lra window=4", SMALL "form=lra window=5",
                                             SMALL "form=lra window=1"};
-    struct alone a;
-    for (int k = 0; k < 10 && open_alone(c, &a, overrides[k / 2]); k++) {
-        bool causal = a.p->context->causal = k % 2;
+    struct claim_alone a;
+    for (int k = 0; k < 10 && claim_alone(c, &a, overrides[k / 2], 0); k++) {
+        bool causal = a.pass->context->causal = k % 2;
         struct band band = band_of(config_of(&a.l), causal);
         struct heads h = project_heads(&a.l, a.x, TENSOR_NONE);
         tensor blocks = by_blocks(&a.l, &h, band, &(struct globals){0});
@@ -343,8 +323,8 @@ static void limits_are_full_attention(struct claim *c)
             claim_equal_bits(c, plain->pass.t, plain->output, own->output,
                              "no global token, a window of 2 n, and the reference");
     }
-    struct alone a;
-    if (!open_alone(c, &a, SMALL "window=4 global=12"))
+    struct claim_alone a;
+    if (!claim_alone(c, &a, SMALL "window=4 global=12", 0))
         return;
     tensor y = split_heads(&a.l, attended(&a.l, a.x), HEADS);
     struct heads h = projected_globally(&a);
@@ -355,10 +335,10 @@ static void limits_are_full_attention(struct claim *c)
 static void shared_projections_are_a_mask(struct claim *c)
 {
     static const char *const names[] = {"query", "key", "value"};
-    struct alone a;
-    if (!open_alone(c, &a, SMALL "window=4 global=2"))
+    struct claim_alone a;
+    if (!claim_alone(c, &a, SMALL "window=4 global=2", 0))
         return;
-    struct assay_model *m = a.p->pass.model;
+    struct assay_model *m = a.pass->pass.model;
     for (int i = 0; i < 6; i++) {
         const char *part = i % 2 ? "bias" : "weight";
         const char *ours = tape_string(a.t, "block.0.mixer.%s.%s", names[i / 2], part);
@@ -373,8 +353,8 @@ static void shared_projections_are_a_mask(struct claim *c)
 /* Token 11 is changed below `layers` layers: how many tokens' outputs are the same. */
 static size_t unaffected(struct claim *c, const char *overrides, int layers)
 {
-    struct alone a;
-    if (!open_alone(c, &a, overrides))
+    struct claim_alone a;
+    if (!claim_alone(c, &a, overrides, 0))
         return SIZE_MAX;
     tensor part[2];
     part[0] = slice(a.t, a.x, 1, 0, N - 1);
@@ -407,19 +387,17 @@ static void receptive_field(struct claim *c)
     claim_true(c, same == 0, "with a global token two layers connect all, %zu unaffected", same);
 }
 
+#define ONE "length=64 layers=1 width=2 heads=1 pad_is_zero=0 "
+
 static void cost_is_linear(struct claim *c)
 {
     uint64_t count[3] = {0};
     for (size_t i = 0; i < 3; i++) {
-        struct assay_model *m =
-            claim_model(c, "length=64 layers=1 width=2 heads=1 window=8 global=1 pad_is_zero=0");
-        size_t n = (size_t)1024 << i;
-        struct claim_pass *p = m ? claim_blank(c, m, claim_batch(c, m, 1, 64, 1), 1, n) : NULL;
-        if (!p)
+        struct claim_alone a;
+        if (!claim_alone(c, &a, ONE "window=8 global=1", (size_t)1024 << i))
             return;
-        layer l = claim_layer(c, p, "block.0.mixer");
-        attended(&l, claim_random(c, p->pass.t, SHAPE(1, n, 2), 1));
-        count[i] = p->pass.t->counts.multiply_adds;
+        attended(&a.l, a.x);
+        count[i] = a.t->counts.multiply_adds;
     }
     /* n (8 w^2) and n (a few pairs): all in n but the window's ends. */
     double slope = (double)(count[2] - count[1]) / (double)(count[1] - count[0]);

@@ -150,66 +150,43 @@ static tensor without_padding(layer *l, tensor phi)
     return choose(l->t, keep, phi, nothing);
 }
 
-/* q, k, v: [b, h, n, w] -> [b, h, n, w] */
-static tensor favor(layer *l, tensor q, tensor k, tensor v, bool causal)
+/* heads [b, n, h, w] -> [b, n, h, w] */
+static tensor favor(layer *l, const struct heads *h, bool causal)
 {
-    tensor query = features(l, q, true, false);
+    tape *t = l->t;
+    tensor q = transpose(t, h->query, 1, 2), k = transpose(t, h->key, 1, 2);
+    tensor v = transpose(t, h->value, 1, 2), query = features(l, q, true, false);
     tensor key = without_padding(l, features(l, k, false, false));
     double guard = kernel(l) == RELU ? 0 : hyper(l, "guard");
-    return normalised(l, sums(l, query, key, with_ones(l->t, v), causal), guard);
+    tensor y = normalised(l, sums(l, query, key, with_ones(t, v), causal), guard);
+    return transpose(t, y, 1, 2);
 }
 
 /* x: [b, n, d] -> [b, n, d] */
 static tensor performer(layer *l, tensor x, tensor memory)
 {
-    tape *t = l->t;
     const struct assay_config *c = config_of(l);
     size_t all = c->heads * c->head_width;
     tensor from = memory ? memory : x;
-    tensor q = split_heads(l, apply_linear(l, "query", x, all, c->attention_bias), c->heads);
-    tensor k = split_heads(l, apply_linear(l, "key", from, all, c->attention_bias), c->heads);
-    tensor v = split_heads(l, apply_linear(l, "value", from, all, c->attention_bias), c->heads);
-    q = transpose(t, q, 1, 2);
-    k = transpose(t, k, 1, 2);
-    v = transpose(t, v, 1, 2);
-    tensor y = favor(l, q, k, v, l->context->causal && !memory);
-    return apply_linear(l, "output", merge_heads(l, transpose(t, y, 1, 2)), c->stream,
-                        c->output_bias);
+    struct heads h;
+    h.query = split_heads(l, apply_linear(l, "query", x, all, c->attention_bias), c->heads);
+    h.key = split_heads(l, apply_linear(l, "key", from, all, c->attention_bias), c->heads);
+    h.value = split_heads(l, apply_linear(l, "value", from, all, c->attention_bias), c->heads);
+    tensor y = favor(l, &h, l->context->causal && !memory);
+    return apply_linear(l, "output", merge_heads(l, y), c->stream, c->output_bias);
 }
 
 /* ---- claims ---- */
 
 enum { N = 12, W = 4 };
 
-struct alone {
-    struct claim_pass *p;
-    layer l;
-    tape *t;
-    tensor q, k, v;
-};
-
-/* A layer alone, with queries, keys and values [1, 2, N, W]. */
-static bool open_alone(struct claim *c, struct alone *a, const char *overrides)
-{
-    struct assay_model *m = claim_model(c, overrides);
-    struct assay_shape shape = SHAPE(1, 2, N, W);
-    a->p = m ? claim_blank(c, m, claim_batch(c, m, 1, N, 1), 1, N) : NULL;
-    if (!a->p)
-        return false;
-    a->t = a->p->pass.t;
-    a->l = claim_layer(c, a->p, "block.0.mixer");
-    a->q = claim_random(c, a->t, shape, 1);
-    a->k = claim_random(c, a->t, shape, 2);
-    a->v = claim_random(c, a->t, shape, 3);
-    return true;
-}
-
 #define SMALL "length=12 width=8 heads=2 layers=1 "
 
 /* The row-normalised n x n weights: [1, 2, N, N]. */
-static tensor weights(struct alone *a, bool causal)
+static tensor weights(struct claim_alone *a, bool causal)
 {
-    tensor q = features(&a->l, a->q, true, false), k = features(&a->l, a->k, false, false);
+    tensor query = transpose(a->t, a->h.query, 1, 2), key = transpose(a->t, a->h.key, 1, 2);
+    tensor q = features(&a->l, query, true, false), k = features(&a->l, key, false, false);
     tensor w = matmul_nt(a->t, q, k);
     int32_t before[N * N];
     for (int e = 0; e < N * N; e++)
@@ -219,15 +196,21 @@ static tensor weights(struct alone *a, bool causal)
     return divide(a->t, w, sum_over(a->t, w, -1));
 }
 
+/* w [1, 2, N, N], v [1, N, 2, W] -> [1, N, 2, W] */
+static tensor weighted(tape *t, tensor w, tensor v)
+{
+    return transpose(t, matmul(t, w, transpose(t, v, 1, 2)), 1, 2);
+}
+
 /* Positive terms: numerators and denominators are sums of N products of m products in two orders. */
 static void equals_the_quadratic_form(struct claim *c)
 {
     static const char *const kernels[] = {SMALL "key_stabiliser=0", SMALL "form=lra"};
-    struct alone a;
-    for (int i = 0; i < 4 && open_alone(c, &a, kernels[i / 2]); i++) {
-        tensor linear = favor(&a.l, a.q, a.k, a.v, i % 2);
+    struct claim_alone a;
+    for (int i = 0; i < 4 && claim_alone(c, &a, kernels[i / 2], 0); i++) {
+        tensor linear = favor(&a.l, &a.h, i % 2);
         tensor w = weights(&a, i % 2);
-        claim_close(c, linear, matmul(a.t, w, a.v), 8 * (N + 16), 0,
+        claim_close(c, linear, weighted(a.t, w, a.h.value), 8 * (N + 16), 0,
                     i % 2 ? "causal: factored and brute force" : "factored and brute force");
         claim_true(c, claim_value(c, sum_all(a.t, w), 0) > 0, "weights are positive");
     }
@@ -235,20 +218,22 @@ static void equals_the_quadratic_form(struct claim *c)
 
 static void weights_are_positive_and_sum_to_one(struct claim *c)
 {
-    struct alone a;
-    if (!open_alone(c, &a, SMALL))
+    struct claim_alone a;
+    if (!claim_alone(c, &a, SMALL, 0))
         return;
-    tensor ones = tape_filled(a.t, SHAPE(1, 2, N, W), 1), w = weights(&a, false);
+    tensor ones = tape_filled(a.t, a.h.value->shape, 1), w = weights(&a, false);
+    struct heads one = {a.h.query, a.h.key, ones}, zero = a.h;
     /* eps keeps every feature positive; both sums are of the same N m terms. */
-    claim_close(c, favor(&a.l, a.q, a.k, ones, false), ones, 4 * (N + 16), 1, "rows sum to 1");
+    claim_close(c, favor(&a.l, &one, false), ones, 4 * (N + 16), 1, "rows sum to 1");
     bool positive = w != TENSOR_NONE;
     for (size_t i = 0; positive && i < elements_of(w); i++)
         positive = claim_value(c, w, i) > 0;
     claim_true(c, positive, "every weight is positive");
-    tensor zero = scale(a.t, a.k, 0), mean = mean_over(a.t, a.v, 2);
-    tensor y = favor(&a.l, a.q, zero, a.v, false), means = expand(a.t, mean, a.v->shape);
+    zero.key = scale(a.t, a.h.key, 0);
+    tensor y = favor(&a.l, &zero, false), mean = mean_over(a.t, a.h.value, 1);
+    tensor means = expand(a.t, mean, a.h.value->shape);
     claim_close(c, y, means, 4 * (N + 16), 0, "keys of zero: the mean of the values");
-    if (!open_alone(c, &a, SMALL "kernel=trigonometric features=4"))
+    if (!claim_alone(c, &a, SMALL "kernel=trigonometric features=4", 0))
         return;
     bool negative = false;
     for (size_t i = 0; i < 2 * N * N; i++)
@@ -318,16 +303,16 @@ static void more_features_come_closer(struct claim *c)
 {
     double error[3];
     for (size_t i = 0; i < 3; i++) {
-        struct alone a;
+        struct claim_alone a;
         char overrides[96];
         snprintf(overrides, sizeof overrides, SMALL "features=%d", 16 << 4 * i);
-        if (!open_alone(c, &a, overrides))
+        if (!claim_alone(c, &a, overrides, 0))
             return;
-        a.q = scale(a.t, a.q, 0.5); /* the variance grows with exp(|q + k|^2) */
-        a.k = scale(a.t, a.k, 0.5);
-        tensor approximate = favor(&a.l, a.q, a.k, a.v, false), w;
-        w = softmax(a.t, scale(a.t, matmul_nt(a.t, a.q, a.k), 0.5), -1, TENSOR_NONE, false);
-        tensor difference = subtract(a.t, matmul(a.t, w, a.v), approximate);
+        a.h.query = scale(a.t, a.h.query, 0.5); /* the variance grows with exp(|q + k|^2) */
+        a.h.key = scale(a.t, a.h.key, 0.5);
+        tensor approximate = favor(&a.l, &a.h, false);
+        tensor whole = attention(a.t, a.h.query, a.h.key, a.h.value, NULL);
+        tensor difference = subtract(a.t, whole, approximate);
         error[i] = claim_value(c, sum_all(a.t, square(a.t, difference)), 0);
     }
     claim_true(c, error[1] < error[0] && error[2] < error[1],
@@ -361,9 +346,7 @@ static void rows_are_orthogonal(struct claim *c)
 /* clang-format off */
 static tensor bare(layer *l, const tensor *x)
 {
-    tensor q = transpose(l->t, x[0], 1, 2), k = transpose(l->t, x[1], 1, 2),
-           v = transpose(l->t, x[2], 1, 2);
-    return transpose(l->t, favor(l, q, k, v, l->context->causal), 1, 2);
+    return favor(l, &(struct heads){x[0], x[1], x[2]}, l->context->causal);
 }
 
 /* The port: [b, h, n, w], eps 1e-6 on the sum of keys where causal, no guard. */

@@ -288,7 +288,7 @@ static tensor two_streams(layer *l, tensor x)
 /* The largest difference of two passes' gradients, in units of roundoff of each tensor's scale. */
 static double gradients_apart(struct claim *c, struct claim_pass *a, struct claim_pass *b)
 {
-    double worst = 0, unit = c->profile == ASSAY_F32 ? 0x1p-24 : 0x1p-53;
+    double worst = 0, unit = claim_roundoff(c);
     for (size_t i = 0; i < a->pass.model->entries; i++) {
         const struct assay_entry *e = &a->pass.model->entry[i];
         if (e->kind != ASSAY_PARAMETER)
@@ -401,40 +401,19 @@ static void memory_does_not_grow(struct claim *c)
 
 enum { N = 12, WIDTH = 4 };
 
-struct alone {
-    struct claim_pass *p;
-    layer l;
-    tape *t;
-    tensor q, v;
-};
-
 #define SMALL "length=12 layers=1 width=4 heads=1 pad_is_zero=0 "
 
-/* A layer alone, with queries and values [1, 12, 1, 4]. */
-static bool open_alone(struct claim *c, struct alone *a, const char *overrides)
-{
-    struct assay_model *m = claim_model(c, overrides);
-    a->p = m ? claim_blank(c, m, claim_batch(c, m, 1, N, 1), 1, N) : NULL;
-    if (!a->p)
-        return false;
-    a->t = a->p->pass.t;
-    a->l = claim_layer(c, a->p, "block.0.mixer");
-    a->q = claim_random(c, a->t, SHAPE(1, N, 1, WIDTH), 1);
-    a->v = claim_random(c, a->t, SHAPE(1, N, 1, WIDTH), 2);
-    return true;
-}
-
 /* All hashes are 0: one bucket. */
-static void without_rotations(struct alone *a)
+static void without_rotations(struct claim_alone *a)
 {
     const char *name = "block.0.mixer.rotations";
-    tensor r = model_tensor(a->p->pass.model, a->t, name);
-    model_store(a->p->pass.model, name, scale(a->t, r, 0));
+    tensor r = model_tensor(a->pass->pass.model, a->t, name);
+    model_store(a->pass->pass.model, name, scale(a->t, r, 0));
 }
 
 /* Explicit attention of q over q / |q| with times[i][j], 0 if j is not seen; a row without keys has
  * its own. */
-static tensor under_a_mask(struct alone *a, const int32_t *times, bool repeated)
+static tensor under_a_mask(struct claim_alone *a, const int32_t *times, bool repeated)
 {
     int32_t seen[N * N];
     double ones[N * N], zero[N * N] = {0};
@@ -449,18 +428,18 @@ static tensor under_a_mask(struct alone *a, const int32_t *times, bool repeated)
         seen[i * N + i] |= !any;
     }
     struct assay_shape shape = SHAPE(1, 1, N, N);
-    tensor length = square_root(a->t, sum_over(a->t, square(a->t, a->q), -1));
+    tensor length = square_root(a->t, sum_over(a->t, square(a->t, a->h.query), -1));
     struct attention_options o = {.explicit_form = true};
     o.allowed = tape_input_i32(a->t, shape, seen);
     o.bias = repeated ? logarithm(a->t, tape_input_f64(a->t, shape, ones))
                       : tape_input_f64(a->t, shape, zero);
-    tensor key = divide(a->t, a->q, length);
-    return merge_heads(&a->l, attention(a->t, a->q, key, a->v, &o));
+    tensor key = divide(a->t, a->h.query, length);
+    return merge_heads(&a->l, attention(a->t, a->h.query, key, a->h.value, &o));
 }
 
 /* times[i][j] of the first rounds of P_t, from the hashes alone: the place of i is how many (h, j)
  * come before (h_i, i). */
-static void count_pairs(struct alone *a, tensor id, size_t rounds, int32_t *times)
+static void count_pairs(struct claim_alone *a, tensor id, size_t rounds, int32_t *times)
 {
     size_t all = hyper_n(&a->l, "rounds"), chunk = hyper_n(&a->l, "chunk");
     const int32_t *h = ids_of(id);
@@ -495,41 +474,41 @@ static void one_chunk_is_full_attention(struct claim *c)
     static const char *const overrides[] = {
         SMALL "chunk=12 within=0 rounds=1", SMALL "chunk=12 within=0 rounds=3 counted=1",
         SMALL "chunk=12 within=1 rounds=1", SMALL "chunk=16 within=1 rounds=2 counted=1"};
-    struct alone a;
-    for (int i = 0; i < 8 && open_alone(c, &a, overrides[i / 2]); i++) {
+    struct claim_alone a;
+    for (int i = 0; i < 8 && claim_alone(c, &a, overrides[i / 2], 0); i++) {
         int32_t all[N * N];
-        bool causal = a.p->context->causal = i % 2;
+        bool causal = a.pass->context->causal = i % 2;
         for (size_t e = 0; e < N * N; e++)
             all[e] = causal ? e % N < e / N : e % N != e / N;
         if (i >= 4)
             without_rotations(&a);
-        tensor y = by_buckets(&a.l, a.q, a.v);
-        close_to(c, y, under_a_mask(&a, all, false), a.v, overrides[i / 2] + sizeof SMALL - 1);
+        tensor y = by_buckets(&a.l, a.h.query, a.h.value);
+        close_to(c, y, under_a_mask(&a, all, false), a.h.value, overrides[i / 2] + sizeof SMALL - 1);
     }
     int32_t all[N * N];
     for (size_t e = 0; e < N * N; e++)
         all[e] = e % N != e / N;
-    if (!open_alone(c, &a, SMALL "chunk=4 within=0 rounds=1"))
+    if (!claim_alone(c, &a, SMALL "chunk=4 within=0 rounds=1", 0))
         return;
-    tensor y = by_buckets(&a.l, a.q, a.v), whole = under_a_mask(&a, all, false);
+    tensor y = by_buckets(&a.l, a.h.query, a.h.value), whole = under_a_mask(&a, all, false);
     claim_differs(c, y, whole, 1e6, "three chunks, of which two are seen, and full attention");
 }
 
 static void rounds_merge_to_one_softmax(struct claim *c)
 {
-    struct alone a;
+    struct claim_alone a;
     for (int i = 0; i < 4; i++) {
         bool counted = i / 2, causal = i % 2;
         int32_t times[N * N];
-        if (!open_alone(c, &a,
-                        counted ? SMALL "chunk=4 rounds=3 counted=1"
-                                : SMALL "chunk=4 rounds=3 counted=0"))
+        const char *how = counted ? SMALL "chunk=4 rounds=3 counted=1"
+                                  : SMALL "chunk=4 rounds=3 counted=0";
+        if (!claim_alone(c, &a, how, 0))
             return;
-        a.p->context->causal = causal;
-        count_pairs(&a, hashed(&a.l, a.q), 3, times);
-        tensor y = by_buckets(&a.l, a.q, a.v), one = under_a_mask(&a, times, false);
+        a.pass->context->causal = causal;
+        count_pairs(&a, hashed(&a.l, a.h.query), 3, times);
+        tensor y = by_buckets(&a.l, a.h.query, a.h.value), one = under_a_mask(&a, times, false);
         tensor many = under_a_mask(&a, times, true);
-        close_to(c, y, counted ? one : many, a.v,
+        close_to(c, y, counted ? one : many, a.h.value,
                  counted ? "rounds by log-sum-exp, and one softmax over their union"
                          : "not counted, and one softmax where a pair counts as often as it meets");
         claim_differs(c, y, counted ? many : one, 1e6, "the other of the two");
@@ -538,12 +517,12 @@ static void rounds_merge_to_one_softmax(struct claim *c)
 
 static void hashes_are_angles(struct claim *c)
 {
-    struct alone a;
-    if (!open_alone(c, &a, SMALL "hash_buckets=6 rounds=4"))
+    struct claim_alone a;
+    if (!claim_alone(c, &a, SMALL "hash_buckets=6 rounds=4", 0))
         return;
-    const int32_t *h = ids_of(hashed(&a.l, a.q)),
-                  *longer = ids_of(hashed(&a.l, scale(a.t, a.q, 8))),
-                  *turned = ids_of(hashed(&a.l, negate(a.t, a.q)));
+    const int32_t *h = ids_of(hashed(&a.l, a.h.query)),
+                  *longer = ids_of(hashed(&a.l, scale(a.t, a.h.query, 8))),
+                  *turned = ids_of(hashed(&a.l, negate(a.t, a.h.query)));
     bool same = h && longer, opposite = h && turned;
     for (size_t i = 0; h && i < N * 4; i++) {
         same &= h[i] == longer[i];
@@ -552,14 +531,14 @@ static void hashes_are_angles(struct claim *c)
     claim_true(c, same, "h(8 q) = h(q)");
     claim_true(c, opposite, "h(-q) = h(q) + b / 2 modulo b");
     without_rotations(&a);
-    tensor equal = hashed(&a.l, a.q);
+    tensor equal = hashed(&a.l, a.h.query);
     const int32_t *tied = ids_of(equal);
     bool first = tied;
     for (size_t i = 0; tied && i < N * 4; i++)
         first &= tied[i] == 0;
     claim_true(c, first, "a tie goes to the first bucket");
     struct lsh s;
-    bool stable = first && sorted_by_hash(&a.l, a.q, equal, &s);
+    bool stable = first && sorted_by_hash(&a.l, a.h.query, equal, &s);
     for (size_t i = 0; stable && i < s.s.all; i++)
         stable = s.s.token[i] == (int32_t)i;
     claim_true(c, stable, "tokens of one bucket keep their order");
@@ -568,14 +547,14 @@ static void hashes_are_angles(struct claim *c)
 /* Rows 0 to 5 depend on the hashes of later tokens, and on nothing else of them. */
 static void the_future_is_not_read(struct claim *c)
 {
-    struct alone a;
-    if (!open_alone(c, &a, SMALL "chunk=4 rounds=2"))
+    struct claim_alone a;
+    if (!claim_alone(c, &a, SMALL "chunk=4 rounds=2", 0))
         return;
-    a.p->context->causal = true;
-    tensor y = by_buckets(&a.l, a.q, a.v);
+    a.pass->context->causal = true;
+    tensor y = by_buckets(&a.l, a.h.query, a.h.value);
     tensor early = slice(a.t, y, 1, 0, 6), cotangent = claim_random(c, a.t, SHAPE(1, 6, WIDTH), 3);
-    claim_backward(c, a.p, 1, &early, &cotangent);
-    tensor of[] = {a.q, a.v};
+    claim_backward(c, a.pass, 1, &early, &cotangent);
+    tensor of[] = {a.h.query, a.h.value};
     for (int i = 0; i < 2; i++) {
         double d[N * WIDTH], future = 0, past = 0;
         gradient_read(a.t, of[i], d);
@@ -589,14 +568,14 @@ static void the_future_is_not_read(struct claim *c)
 /* The share of full attention's weight on pairs that the first 1, 2, 4, 8 rounds bring together. */
 static void more_rounds_see_more(struct claim *c)
 {
-    struct alone a;
-    if (!open_alone(c, &a, SMALL "chunk=4 rounds=8"))
+    struct claim_alone a;
+    if (!claim_alone(c, &a, SMALL "chunk=4 rounds=8", 0))
         return;
-    tensor id = hashed(&a.l, a.q), p, length, key;
-    length = square_root(a.t, sum_over(a.t, square(a.t, a.q), -1));
-    key = divide(a.t, a.q, length);
+    tensor id = hashed(&a.l, a.h.query), p, length, key;
+    length = square_root(a.t, sum_over(a.t, square(a.t, a.h.query), -1));
+    key = divide(a.t, a.h.query, length);
     struct attention_options o = {.explicit_form = true, .probability = &p};
-    attention(a.t, a.q, key, a.v, &o);
+    attention(a.t, a.h.query, key, a.h.value, &o);
     double before = 0, weight[N * N];
     tensor_read(a.t, p, weight);
     for (size_t rounds = 1; rounds <= 8; rounds *= 2) {

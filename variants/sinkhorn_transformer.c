@@ -389,35 +389,6 @@ static tensor sinkhorn_transformer(layer *l, tensor x, tensor memory)
 enum { N = 12, B = 4, COUNT = N / B, HEADS = 2, WIDTH = 4 };
 #define SMALL "length=12 layers=1 width=8 heads=2 block=4 pad_is_zero=0 "
 
-struct alone {
-    struct claim_pass *p;
-    layer l;
-    tape *t;
-    struct heads h;
-};
-
-/* A layer alone, with queries, keys and values [1, n, 2, 4]. */
-static bool open_alone(struct claim *c, struct alone *a, const char *overrides)
-{
-    struct assay_model *m = claim_model(c, overrides);
-    size_t n = m ? m->config.length : 0;
-    a->p = m ? claim_blank(c, m, claim_batch(c, m, 1, n, 1), 1, n) : NULL;
-    if (!a->p)
-        return false;
-    struct assay_shape shape = SHAPE(1, n, m->config.heads, m->config.head_width);
-    a->t = a->p->pass.t;
-    a->l = claim_layer(c, a->p, "block.0.mixer");
-    a->h.query = claim_random(c, a->t, shape, 1);
-    a->h.key = claim_random(c, a->t, shape, 2);
-    a->h.value = claim_random(c, a->t, shape, 3);
-    return true;
-}
-
-static double roundoff_of(const struct claim *c)
-{
-    return c->profile == ASSAY_F32 ? 0x1p-24 : 0x1p-53;
-}
-
 /* max |sum along the axis - 1| */
 static double off_one(struct claim *c, tape *t, tensor weights, int axis)
 {
@@ -440,7 +411,7 @@ static void doubly_stochastic(struct claim *c)
         return;
     tensor s = hyperbolic_tangent(t, claim_random(c, t, SHAPE(2, 6, 6), 1));
     /* exp, and a sum of 6 numbers whose logarithms, at most 4, were rounded: some 20 roundoffs. */
-    double rounding = 20 * roundoff_of(c);
+    double rounding = 20 * claim_roundoff(c);
     for (size_t i = 0; i < 3; i++) {
         tensor w = exponential(t, sinkhorn_balanced(t, s, after[i].rounds));
         double columns = off_one(c, t, w, -2), rows = off_one(c, t, w, -1);
@@ -457,7 +428,7 @@ static void doubly_stochastic(struct claim *c)
 /* Scores of 1000 on a permutation: exp(-1333) is 0. */
 static void sharp_scores_permute(struct claim *c)
 {
-    struct alone a;
+    struct claim_alone a;
     double scores[HEADS * COUNT * COUNT];
     int32_t moved[N], allowed[N * N];
     for (int e = 0; e < HEADS * COUNT * COUNT; e++)
@@ -466,7 +437,7 @@ static void sharp_scores_permute(struct claim *c)
         moved[i] = (i + B) % N;
     for (int e = 0; e < N * N; e++)
         allowed[e] = e % N / B == e / N / B || e % N / B == (e / N / B + 1) % COUNT;
-    if (!open_alone(c, &a, SMALL))
+    if (!claim_alone(c, &a, SMALL, 0))
         return;
     tensor w = weights_of(&a.l, claim_values(c, a.t, SHAPE(1, HEADS, COUNT, COUNT), scores));
     tensor sorted = sinkhorn_mixed(a.t, w, sinkhorn_in_blocks(a.t, a.h.key, B));
@@ -483,8 +454,8 @@ static void sharp_scores_permute(struct claim *c)
 
 static void zero_scores_average(struct claim *c)
 {
-    struct alone a;
-    if (!open_alone(c, &a, SMALL))
+    struct claim_alone a;
+    if (!claim_alone(c, &a, SMALL, 0))
         return;
     tensor w = weights_of(&a.l, tape_filled(a.t, SHAPE(1, HEADS, COUNT, COUNT), 0));
     tensor k = sinkhorn_in_blocks(a.t, a.h.key, B), mean = mean_over(a.t, k, 1);
@@ -497,8 +468,8 @@ static void zero_scores_average(struct claim *c)
 static void one_block_is_attention(struct claim *c)
 {
     static const char *const overrides[] = {SMALL "block=12", SMALL "block=12 form=lra rounds=0"};
-    struct alone a;
-    for (int i = 0; i < 2 && open_alone(c, &a, overrides[i]); i++) {
+    struct claim_alone a;
+    for (int i = 0; i < 2 && claim_alone(c, &a, overrides[i], 0); i++) {
         tensor whole = attention(a.t, a.h.query, a.h.key, a.h.value, NULL);
         tensor one = tape_filled(a.t, SHAPE(1, HEADS, 1, 1), 1);
         tensor twice = add(a.t, whole, whole);
@@ -547,12 +518,12 @@ static void cost_grows_as_n_sqrt_n(struct claim *c)
     for (int k = 0; k < 2; k++) {
         uint64_t count[2] = {0};
         for (size_t i = 0; i < 2; i++) {
-            struct alone a;
+            struct claim_alone a;
             size_t n = (size_t)1024 << 2 * i;
             char overrides[128];
             snprintf(overrides, sizeof overrides, "length=%zu layers=1 width=2 heads=1 block=0 %s",
                      n, cut[k]);
-            if (!open_alone(c, &a, overrides))
+            if (!claim_alone(c, &a, overrides, 0))
                 return;
             size_t blocks = blocks_in(n, block_of(config_of(&a.l)));
             sorted_attention(&a.l, &a.h, tape_filled(a.t, SHAPE(1, 1, blocks, blocks), 1));
@@ -590,7 +561,7 @@ static void benchmark_ignores_its_network(struct claim *c)
         struct claim_pass *other = claim_forward(c, m, claim_batch(c, m, 2, m->config.length, 7));
         if (!other)
             return;
-        claim_true(c, i ? size > 1e-6 : size < 1000 * roundoff_of(c),
+        claim_true(c, i ? size > 1e-6 : size < 1000 * claim_roundoff(c),
                    "rounds=%d: the network's gradient is %.2g", i, size);
         if (i)
             claim_differs(c, one->output, other->output, 1000, "rounds=1: another network");
@@ -602,14 +573,14 @@ static void benchmark_ignores_its_network(struct claim *c)
 /* Token 5 of block 1 is changed: with nothing after it in the sum, block 1 sorts as before. */
 static void descriptors_end_with_the_first_token(struct claim *c)
 {
-    struct alone a;
-    if (!open_alone(c, &a, SMALL "frame=decoder head=language"))
+    struct claim_alone a;
+    if (!claim_alone(c, &a, SMALL "frame=decoder head=language", 0))
         return;
-    tensor part[3], x = claim_random(c, a.t, SHAPE(1, N, HEADS * WIDTH), 1), scores[2];
-    part[0] = slice(a.t, x, 1, 0, 5);
+    tensor part[3], scores[2];
+    part[0] = slice(a.t, a.x, 1, 0, 5);
     part[1] = claim_random(c, a.t, SHAPE(1, 1, HEADS * WIDTH), 2);
-    part[2] = slice(a.t, x, 1, 6, N - 6);
-    scores[0] = sort_scores(&a.l, x);
+    part[2] = slice(a.t, a.x, 1, 6, N - 6);
+    scores[0] = sort_scores(&a.l, a.x);
     scores[1] = sort_scores(&a.l, concat(a.t, 1, 3, part));
     tensor before[2], after[2];
     for (int i = 0; i < 2; i++) {

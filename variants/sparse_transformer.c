@@ -316,29 +316,6 @@ static tensor sparse_transformer(layer *l, tensor x, tensor memory)
 enum { N = 14, HEADS = 2, WIDTH = 4 };
 #define SMALL "length=14 layers=1 width=8 heads=2 pad_is_zero=0 "
 
-struct alone {
-    struct claim_pass *p;
-    layer l;
-    tape *t;
-    struct heads h;
-};
-
-/* A layer alone, with queries, keys and values [1, n, h, w]. */
-static bool open_alone(struct claim *c, struct alone *a, const char *overrides, size_t n)
-{
-    struct assay_model *m = claim_model(c, overrides);
-    a->p = m ? claim_blank(c, m, claim_batch(c, m, 1, m->config.length, 1), 1, n) : NULL;
-    if (!a->p)
-        return false;
-    struct assay_shape shape = SHAPE(1, n, m->config.heads, m->config.head_width);
-    a->t = a->p->pass.t;
-    a->l = claim_layer(c, a->p, "block.0.mixer");
-    a->h.query = claim_random(c, a->t, shape, 1);
-    a->h.key = claim_random(c, a->t, shape, 2);
-    a->h.value = claim_random(c, a->t, shape, 3);
-    return true;
-}
-
 /* The sets of l = 4 as the paper writes them: 1 is A1, 2 is A2 with c last tokens, 3 both. */
 static bool written(bool strided, int sets, int c, int i, int j)
 {
@@ -363,12 +340,12 @@ static void equals_the_masked_form(struct claim *c)
               {SMALL "use=heads pattern=strided", true, {1, 2}, 0},
               {SMALL "use=interleave", false, {1, 1}, 1}};
     for (size_t k = 0; k < sizeof as / sizeof *as; k++) {
-        struct alone a;
+        struct claim_alone a;
         int32_t allowed[HEADS * N * N];
         for (int e = 0; e < HEADS * N * N; e++)
             allowed[e] =
                 written(as[k].strided, as[k].sets[e / N / N], as[k].last, e / N % N, e % N);
-        if (!open_alone(c, &a, as[k].overrides, N))
+        if (!claim_alone(c, &a, as[k].overrides, 0))
             return;
         struct attention_options o = {.explicit_form = true};
         o.allowed = tape_input_i32(a.t, SHAPE(1, HEADS, N, N), allowed);
@@ -457,11 +434,11 @@ static void cost_grows_as_n_sqrt_n(struct claim *c)
         uint64_t count[3] = {0};
         for (size_t k = 0; k < 3; k++) {
             size_t l = (size_t)32 << k;
-            struct alone a;
+            struct claim_alone a;
             char overrides[128];
             snprintf(overrides, sizeof overrides,
                      "length=64 layers=1 width=2 heads=1 stride=%zu pattern=%s", l, pattern);
-            if (!open_alone(c, &a, overrides, k < 2 ? l * l : 64))
+            if (!claim_alone(c, &a, overrides, k < 2 ? l * l : 64))
                 return;
             struct sparse s = pattern_of(config_of(&a.l), l * l, true, 0, 0);
             pairs[k] = pairs_seen(&s);
@@ -496,8 +473,8 @@ static void sets_are_small(struct claim *c)
 /* Fixed A2 alone: no summary stands before the first one. */
 static void empty_sets_give_zero(struct claim *c)
 {
-    struct alone a;
-    if (!open_alone(c, &a, SMALL "use=second", N))
+    struct claim_alone a;
+    if (!claim_alone(c, &a, SMALL "use=second", 0))
         return;
     tensor y = attended(&a.l, &a.h), before = slice(a.t, y, 1, 0, 3), next = slice(a.t, y, 1, 3, 1);
     claim_equal_bits(c, a.t, before, scale(a.t, before, 0), "tokens 0 to 2 of fixed A2, and 0");

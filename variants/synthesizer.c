@@ -171,35 +171,17 @@ static tensor synthesizer(layer *l, tensor x, tensor memory)
 
 /* ---- claims ---- */
 
-/* A model's mixer and a pass for it. */
-struct alone {
-    struct claim_pass *p;
-    layer l;
-    tape *t;
-};
-
 #define SMALL "length=12 layers=1 width=8 heads=2 attention_bias=0 pad_is_zero=0 "
-
-static bool open_alone(struct claim *c, struct alone *a, const char *overrides)
-{
-    struct assay_model *m = claim_model(c, overrides);
-    a->p = m ? claim_blank(c, m, claim_batch(c, m, 1, 12, 1), 1, 12) : NULL;
-    if (!a->p)
-        return false;
-    a->t = a->p->pass.t;
-    a->l = claim_layer(c, a->p, "block.0.mixer");
-    return true;
-}
 
 /* The weights are the same for every x, the rest is linear: sums of 8, 12 and 8 products are taken
  * of a sum in place of the sum of three, a rounding each. */
 static void random_is_linear(struct claim *c)
 {
-    struct alone a;
-    if (!open_alone(c, &a, SMALL "random=trained dot=0 output_bias=0"))
+    struct claim_alone a;
+    if (!claim_alone(c, &a, SMALL "random=trained dot=0 output_bias=0", 0))
         return;
     tape *t = a.t;
-    tensor x = claim_random(c, t, SHAPE(1, 12, 8), 1), z = claim_random(c, t, SHAPE(1, 12, 8), 2);
+    tensor x = a.x, z = claim_random(c, t, SHAPE(1, 12, 8), 2);
     tensor fx = synthesizer(&a.l, x, TENSOR_NONE), fz = synthesizer(&a.l, z, TENSOR_NONE);
     tensor both = add(t, scale(t, x, 3), z), apart = add(t, scale(t, fx, 3), fz);
     claim_close(c, synthesizer(&a.l, both, TENSOR_NONE), apart, 8 * (8 + 12 + 8), 0,
@@ -210,12 +192,11 @@ static void random_is_linear(struct claim *c)
 
 static void dense_rows_see_themselves(struct claim *c)
 {
-    struct alone a;
-    if (!open_alone(c, &a, SMALL "random=no dense=1 dot=0"))
+    struct claim_alone a;
+    if (!claim_alone(c, &a, SMALL "random=no dense=1 dot=0", 0))
         return;
     tape *t = a.t;
-    tensor x = claim_random(c, t, SHAPE(1, 12, 8), 1);
-    tensor end = claim_random(c, t, SHAPE(1, 1, 8), 2);
+    tensor x = a.x, end = claim_random(c, t, SHAPE(1, 1, 8), 2);
     tensor other = concat(t, 1, 2, (tensor[]){slice(t, x, 1, 0, 11), end});
     tensor s = scores(&a.l, x), r = scores(&a.l, other);
     tensor before = slice(t, s, 2, 0, 11), after = slice(t, r, 2, 0, 11);
@@ -228,16 +209,15 @@ static void dense_rows_see_themselves(struct claim *c)
 /* R = 0: every weight 1 / n, or 1 / (i + 1). */
 static void zero_scores_average(struct claim *c)
 {
-    struct alone a;
-    if (!open_alone(c, &a, SMALL "random=no dot=0 factorised_random=1"))
+    struct claim_alone a;
+    if (!claim_alone(c, &a, SMALL "random=no dot=0 factorised_random=1", 0))
         return;
     tape *t = a.t;
-    tensor x = claim_random(c, t, SHAPE(1, 12, 8), 1),
-           zero = tape_filled(t, SHAPE(1, 2, 12, 12), 0);
+    tensor x = a.x, zero = tape_filled(t, SHAPE(1, 2, 12, 12), 0);
     tensor v = apply_linear(&a.l, "value", x, 8, false), y = weighted(&a.l, x, zero);
     /* 12 products with a rounded 1 / 12 against a sum and a division. */
     claim_close(c, y, expand(t, mean_over(t, v, 1), v->shape), 2 * 12, 0, "the mean of the values");
-    a.p->context->causal = true;
+    a.pass->context->causal = true;
     y = weighted(&a.l, x, zero);
     tensor first = slice(t, y, 1, 0, 1), own = slice(t, v, 1, 0, 1), last = slice(t, y, 1, 11, 1);
     claim_equal_bits(c, t, first, own, "causal: the first token's own value");
@@ -246,13 +226,13 @@ static void zero_scores_average(struct claim *c)
 
 static void factors_reproduce(struct claim *c)
 {
-    struct alone a;
-    if (!open_alone(c, &a,
-                    SMALL "random=trained dot=0 factorised_random=1 rank=12 "
-                          "factorised_dense=1 factor=3"))
+    struct claim_alone a;
+    const char *overrides =
+        SMALL "random=trained dot=0 factorised_random=1 rank=12 factorised_dense=1 factor=3";
+    if (!claim_alone(c, &a, overrides, 0))
         return;
     tape *t = a.t;
-    struct assay_model *m = a.p->pass.model;
+    struct assay_model *m = a.pass->pass.model;
     double one[2 * 12 * 12];
     for (size_t i = 0; i < sizeof one / sizeof *one; i++)
         one[i] = i / 12 % 12 == i % 12;
@@ -262,7 +242,7 @@ static void factors_reproduce(struct claim *c)
     claim_equal_bits(c, t, factored, r, "R_1 I and R");
     model_store(m, "block.0.mixer.factor_c.weight", tape_filled(t, SHAPE(8, 8), 0));
     model_store(m, "block.0.mixer.factor_c.bias", tape_filled(t, SHAPE(8), 1));
-    tensor s = factorised_dense(&a.l, claim_random(c, t, SHAPE(1, 12, 8), 1), false);
+    tensor s = factorised_dense(&a.l, a.x, false);
     tensor start = slice(t, s, 3, 0, 9), later = slice(t, s, 3, 3, 9);
     claim_equal_bits(c, t, start, later, "C = 1: period a");
 }

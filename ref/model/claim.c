@@ -232,6 +232,25 @@ tensor claim_random(struct claim *c, tape *t, struct assay_shape shape, uint64_t
     return x;
 }
 
+bool claim_alone(struct claim *c, struct claim_alone *a, const char *overrides, size_t n)
+{
+    struct assay_model *m = claim_model(c, overrides);
+    size_t length = m ? m->config.length : 0;
+    a->n = n ? n : length;
+    a->pass = m ? claim_blank(c, m, claim_batch(c, m, 1, length, 1), 1, a->n) : NULL;
+    if (!a->pass)
+        return false;
+    struct assay_shape heads = SHAPE(1, a->n, m->config.heads, m->config.head_width);
+    struct assay_shape keys = SHAPE(1, a->n, m->config.key_heads, m->config.head_width);
+    a->t = a->pass->pass.t;
+    a->l = claim_layer(c, a->pass, "block.0.mixer");
+    a->x = claim_random(c, a->t, SHAPE(1, a->n, m->config.stream), 1);
+    a->h.query = claim_random(c, a->t, heads, 1);
+    a->h.key = claim_random(c, a->t, keys, 2);
+    a->h.value = claim_random(c, a->t, keys, 3);
+    return true;
+}
+
 tensor model_tensor(const struct assay_model *m, tape *t, const char *entry)
 {
     const struct assay_entry *e = model_find(m, entry);
@@ -276,7 +295,7 @@ static double *read_values(struct claim *c, tensor x)
     return value;
 }
 
-static double roundoff(const struct claim *c)
+double claim_roundoff(const struct claim *c)
 {
     return c->kernels->profile == ASSAY_F32 ? (double)FLT_EPSILON / 2 : DBL_EPSILON / 2;
 }
@@ -307,7 +326,7 @@ bool claim_equal_bits(struct claim *c, const tape *t, tensor a, tensor b, const 
 bool claim_close(struct claim *c, tensor a, tensor b, double units, double scale, const char *what)
 {
     double own_scale, distance = claim_distance(c, a, b, &own_scale);
-    double unit = roundoff(c) * (scale > 0 ? scale : own_scale);
+    double unit = claim_roundoff(c) * (scale > 0 ? scale : own_scale);
     return claim_true(c, distance <= units * unit,
                       "%s: differ by %.3g units of roundoff (bound %g)", what,
                       unit > 0 ? distance / unit : distance, units);
@@ -316,7 +335,7 @@ bool claim_close(struct claim *c, tensor a, tensor b, double units, double scale
 bool claim_differs(struct claim *c, tensor a, tensor b, double units, const char *what)
 {
     double scale, distance = claim_distance(c, a, b, &scale);
-    double unit = roundoff(c) * scale;
+    double unit = claim_roundoff(c) * scale;
     return claim_true(c, isfinite(distance) && distance > units * unit,
                       "%s: differ by %.3g units of roundoff (more than %g)", what,
                       unit > 0 ? distance / unit : distance, units);
@@ -337,7 +356,7 @@ size_t claim_rank(struct claim *c, tensor matrix, double units)
                 }
         double pivot = a[row * n + column];
         largest = rank ? largest : fabs(pivot);
-        if (fabs(pivot) <= units * roundoff(c) * largest)
+        if (fabs(pivot) <= units * claim_roundoff(c) * largest)
             break;
         for (size_t j = 0; j < n; j++) {
             double swap = a[row * n + j];
