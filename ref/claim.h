@@ -100,6 +100,21 @@ double claim_distance(struct claim *c, tensor a, tensor b, double *scale);
 size_t claim_rank(struct claim *c, tensor matrix, double units);
 double claim_value(struct claim *c, tensor x, size_t index);
 
+/* ---- sparse patterns ---- */
+/* Which keys a mixer's queries see, as the paper writes it down, pair by pair. */
+struct claim_mask {
+    const char *name;                 /* "blocks" */
+    tensor (*mixed)(layer *l, const struct heads *h);   /* [b, n, h, w], without linear layers */
+    /* Without order and padding, which are asked besides. `about`: of a case, NULL: nothing */
+    bool (*sees)(const struct claim_alone *a, const void *about, size_t head, size_t i, size_t j);
+    const void *(*about)(struct claim_alone *a);
+    enum { ORDER_EITHER, ORDER_BOTH_WAYS, ORDER_CAUSAL } order;
+    bool bits;                        /* outputs are equal in bits */
+};
+/* `mixed` equals attention under the n x n mask, gradients included, and not attention to all pairs:
+ * for the model's length and for one less, with padding and without, both ways and causal. */
+void claim_meets_mask(struct claim *c, const char *overrides, const struct claim_mask *how);
+
 /* ---- outside vectors ---- */
 /* How their tensor becomes ours: element `index` of a stack (-1: no stack), then rows
  * from .. from + count (count 0: all) of each of so many equal `groups` (0: 1), then transposed if

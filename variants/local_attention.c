@@ -109,23 +109,22 @@ static tensor local_attention(layer *l, tensor x, tensor memory)
 
 #define SMALL "length=12 layers=1 width=8 heads=2 pad_is_zero=0 "
 
-/* Scores are the same chains; sums over the keys of a block run in other lanes than over all. */
+static bool in_blocks(const struct claim_alone *a, const void *about, size_t head, size_t i,
+                      size_t j)
+{
+    const double *with = config_of(&a->l)->hyper;
+    double block = with[BLOCK], far = i > j ? (double)(i - j) : (double)(j - i);
+    double apart = (double)(j / (size_t)block) - (double)(i / (size_t)block);
+    (void)about, (void)head;
+    return apart >= -with[BACKWARD] && apart <= with[FORWARD] && (with[EXACT] <= 0 || far <= block);
+}
+
 static void equals_the_masked_form(struct claim *c)
 {
-    struct claim_alone a;
-    for (int causal = 0; causal < 2; causal++) {
-        int32_t allowed[12 * 12];
-        for (int e = 0; e < 12 * 12; e++)
-            allowed[e] = e / 12 / 4 == e % 12 / 4 && (!causal || e % 12 <= e / 12);
-        if (!claim_alone(c, &a, SMALL "block=4", 0))
-            return;
-        a.pass->context->causal = causal;
-        struct attention_options o = {.explicit_form = true};
-        o.allowed = tape_input_i32(a.t, SHAPE(1, 1, 12, 12), allowed);
-        tensor whole = attention(a.t, a.h.query, a.h.key, a.h.value, &o);
-        claim_close(c, contiguous(&a.l, &a.h), whole, 4 * (4 + 4), 0,
-                    causal ? "causal: blocks and the n x n mask" : "blocks and the n x n mask");
-    }
+    static const struct claim_mask blocks = {
+        .name = "blocks", .mixed = contiguous, .sees = in_blocks};
+    claim_meets_mask(c, SMALL "block=4", &blocks);
+    claim_meets_mask(c, SMALL "block=3 look_backward=1 look_forward=1 exact=1", &blocks);
 }
 
 static void limits_of_the_block(struct claim *c)

@@ -316,42 +316,30 @@ static tensor sparse_transformer(layer *l, tensor x, tensor memory)
 enum { N = 14, HEADS = 2, WIDTH = 4 };
 #define SMALL "length=14 layers=1 width=8 heads=2 pad_is_zero=0 "
 
-/* The sets of l = 4 as the paper writes them: 1 is A1, 2 is A2 with c last tokens, 3 both. */
-static bool written(bool strided, int sets, int c, int i, int j)
+/* The sets of l = 4 as the paper writes them, for j <= i. */
+static bool written(const struct claim_alone *a, const void *about, size_t head, size_t i, size_t j)
 {
-    bool first = strided ? i - j <= 4 : i / 4 == j / 4,
-         second = strided ? (i - j) % 4 == 0 : j % 4 >= 4 - c;
-    return j <= i && ((sets & 1 && first) || (sets & 2 && second));
+    const double *with = config_of(&a->l)->hyper;
+    int use = (int)with[USE];
+    bool strided = with[PATTERN] > 0, halves = use == HEADS_APART,
+         first = strided ? i - j <= 4 : i / 4 == j / 4,
+         second = strided ? (i - j) % 4 == 0 : j % 4 >= 4 - (size_t)with[SUMMARY];
+    (void)about;
+    return (first && use != SECOND && !(halves && head > 0))
+           || (second && (use == MERGED || use == SECOND || (halves && head > 0)));
 }
 
-/* Scores are the same chains; the softmax's sum of at most N terms runs in other lanes, and so does
- * the product with the values in two or three chains: N and w + N roundings. */
 static void equals_the_masked_form(struct claim *c)
 {
-    static const struct {
-        const char *overrides;
-        bool strided;
-        int sets[HEADS], last; /* of each head; keys of a block's summary */
-    } as[] = {{SMALL "use=merged summary=2", false, {3, 3}, 2},
-              {SMALL "use=merged pattern=strided", true, {3, 3}, 0},
-              {SMALL "use=first pattern=strided", true, {1, 1}, 0},
-              {SMALL "use=second", false, {2, 2}, 1},
-              {SMALL "use=heads", false, {1, 2}, 1},
-              {SMALL "use=heads pattern=strided", true, {1, 2}, 0},
-              {SMALL "use=interleave", false, {1, 1}, 1}};
-    for (size_t k = 0; k < sizeof as / sizeof *as; k++) {
-        struct claim_alone a;
-        int32_t allowed[HEADS * N * N];
-        for (int e = 0; e < HEADS * N * N; e++)
-            allowed[e] =
-                written(as[k].strided, as[k].sets[e / N / N], as[k].last, e / N % N, e % N);
-        if (!claim_alone(c, &a, as[k].overrides, 0))
-            return;
-        struct attention_options o = {.explicit_form = true};
-        o.allowed = tape_input_i32(a.t, SHAPE(1, HEADS, N, N), allowed);
-        tensor whole = attention(a.t, a.h.query, a.h.key, a.h.value, &o);
-        claim_close(c, attended(&a.l, &a.h), whole, 2 * N + WIDTH, 0,
-                    as[k].overrides + sizeof SMALL - 1);
+    static const char *const overrides[] = {"use=merged summary=2", "use=merged pattern=strided",
+                                            "use=first pattern=strided", "use=second", "use=heads",
+                                            "use=heads pattern=strided", "use=interleave"};
+    struct claim_mask sets = {.mixed = attended, .sees = written, .order = ORDER_CAUSAL};
+    for (size_t k = 0; k < sizeof overrides / sizeof *overrides; k++) {
+        char text[128];
+        snprintf(text, sizeof text, SMALL "length=16 %s", overrides[k]);
+        sets.name = overrides[k];
+        claim_meets_mask(c, text, &sets);
     }
 }
 
