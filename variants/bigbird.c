@@ -20,8 +20,8 @@
  * in the benchmark; the external form (ETC), whose global tokens are no part of the text, is left
  * out. */
 #include "ref/blocks.h"
-#include "ref/claim.h"
 #include "ref/rng.h"
+#include "variants/outside.h"
 
 enum { BLOCK, RANDOM, FORM };
 enum { REACH = 1024 }; /* random blocks come from that many tokens */
@@ -197,7 +197,7 @@ static tensor without_padding(tape *t, tensor y, tensor valid)
 }
 
 /* x: [b, n, d] -> heads side by side [b, n, h w] */
-static tensor attended(layer *l, tensor x)
+tensor bigbird_attended(layer *l, tensor x)
 {
     tape *t = l->t;
     size_t n = x ? dim_of(x, 1) : 0, extra = tokens_of(config_of(l), n) - n;
@@ -214,7 +214,7 @@ static tensor bigbird(layer *l, tensor x, tensor memory)
 {
     if (memory || l->context->causal)
         return assay_reference_slots.mixer(l, x, memory);
-    tensor y = attended(l, x);
+    tensor y = bigbird_attended(l, x);
     return apply_linear(l, "output", y, config_of(l)->stream, config_of(l)->output_bias);
 }
 
@@ -384,44 +384,6 @@ static void cost_is_linear(struct claim *c)
                (unsigned long long)(count[2] - count[1]));
 }
 
-/* ---- what other code computes ---- */
-
-/* The port ends before the output projection. */
-static tensor port_layer(layer *l, const tensor *x)
-{
-    return attended(l, x[0]);
-}
-
-/* clang-format off */
-static const struct outside_name port[] = {
-    {"query.weight", "query.weight", TRANSPOSED},
-    {"key.weight", "key.weight", TRANSPOSED},
-    {"value.weight", "value.weight", TRANSPOSED},
-    {"random_blocks", "/output/random_blocks", AS_IT_IS},
-    {0}};
-static const struct outside_name lra_names[] = {
-    {"query.weight", "query/kernel", AS_IT_IS},
-    {"key.weight", "key/kernel", AS_IT_IS},
-    {"value.weight", "value/kernel", AS_IT_IS},
-    {"output.weight", "out/kernel", AS_IT_IS},
-    {"random_blocks", "/buffer/random_blocks", AS_IT_IS},
-    {0}};
-
-#define PORT "width=8 heads=2 layers=1 block=2 attention_bias=0 output_bias=0 "
-#define LRA "form=lra width=16 heads=2 head_width=4 layers=1 block=2 attention_bias=0 " \
-    "output_bias=0 "
-
-static const struct outside_section outside[] = {
-    {"port/train", .overrides = PORT "length=24 random=1", .names = port, .apply = port_layer},
-    {"port/train_r2", "port/train", PORT "length=28 random=2", .names = port,
-     .apply = port_layer},
-    {"lra/attention", .overrides = LRA "length=15 random=1", .names = lra_names},
-    {"lra/attention_divisible", "lra/attention", LRA "length=16 random=1", .names = lra_names},
-    {"lra/attention_r2", "lra/attention", LRA "length=21 random=2", .names = lra_names},
-    {"lra/encoder", .overrides = "form=lra block=2 random=3 length=30", .names = lra_names,
-     .encoder = "BigBirdAttention_1"},
-    {0}};
-
 /* ---- descriptor ---- */
 
 /* Pairs of n tokens that a head sees. */
@@ -475,6 +437,7 @@ static const char *legal(const struct assay_config *c)
 
 static const char *const forms[] = {"paper", "lra", NULL};
 
+/* clang-format off */
 const struct assay_variant assay_variant_bigbird = {
     .id = "bigbird",
     .title = "Big Bird: Transformers for Longer Sequences",
@@ -521,7 +484,7 @@ const struct assay_variant assay_variant_bigbird = {
         {CLAIM_OUTSIDE, "the port's layers; the benchmark's layers and encoder",
          outside_meets_sections, 0},
         {0}},
-    .outside = outside,
+    .outside = outside_bigbird,
     .untested = "Accuracies of the Long Range Arena (36.05, 64.02, 59.29, 40.83, 74.87) need the "
                 "full-size runs; universal approximation and Turing completeness are theorems about "
                 "all weights.",

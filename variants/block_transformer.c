@@ -23,7 +23,7 @@
 #include <stdio.h>
 
 #include "ref/arith.h"
-#include "ref/claim.h"
+#include "variants/outside.h"
 
 enum { BLOCK, PREFIX, EMBEDDER, EMBEDDER_WIDTH, EMBEDDER_LAYERS, CLS, DECODING };
 enum { LOOKUP, PROJECTION, ENCODER, CLS_ROWS };
@@ -43,7 +43,7 @@ static size_t vectors(const struct assay_config *c)
     return (size_t)c->hyper[c->hyper[DECODING] == BY_PREFIX ? PREFIX : BLOCK];
 }
 
-static tensor token_vectors(layer *l, const char *path, tensor ids, size_t width)
+tensor block_transformer_token_vectors(layer *l, const char *path, tensor ids, size_t width)
 {
     const struct assay_config *c = config_of(l);
     layer at = *l;
@@ -72,11 +72,11 @@ static tensor embed(layer *l)
     if (!ids)
         return TENSOR_NONE;
     if (l->context->first == 0) {
-        x = token_vectors(l, "embed", pad(l->t, ids, 1, before, 0), width);
+        x = block_transformer_token_vectors(l, "embed", pad(l->t, ids, 1, before, 0), width);
     } else {
         tensor part[2];
         part[0] = carried(l, "window", SHAPE(dim_of(ids, 0), before, width));
-        part[1] = token_vectors(l, "embed", ids, width);
+        part[1] = block_transformer_token_vectors(l, "embed", ids, width);
         x = concat(l->t, 1, 2, part);
     }
     carry(l, "window", slice(l->t, x, 1, dim_of(ids, 1), before));
@@ -84,14 +84,14 @@ static tensor embed(layer *l)
 }
 
 /* x: [blocks, L, width] -> e: [blocks, D] */
-static tensor block_embeddings(layer *l, tensor x)
+tensor block_transformer_block_embeddings(layer *l, tensor x)
 {
     int kind = (int)hyper(l, "embedder");
     size_t blocks = dim_of(x, 0), cls = hyper_n(l, "cls"), width = config_of(l)->stream;
     if (kind == CLS_ROWS) {
         tensor part[2] = {TENSOR_NONE, x};
         tensor ids = tape_input_i32(l->t, SHAPE(blocks, cls), NULL);
-        part[0] = token_vectors(l, "embed", ids, width);
+        part[0] = block_transformer_token_vectors(l, "embed", ids, width);
         x = concat(l->t, 1, 2, part);
     }
     if (kind >= ENCODER)
@@ -105,7 +105,7 @@ static tensor block_embeddings(layer *l, tensor x)
 }
 
 /* e: [b, N, D], of blocks first .. -> c: [b, N, D] */
-static tensor contexts(layer *l, tensor e, size_t first)
+tensor block_transformer_contexts(layer *l, tensor e, size_t first)
 {
     size_t block = hyper_n(l, "block"), capacity = (l->context->capacity + block - 1) / block;
     struct inner_stack s = {config_of(l)->layers, first, capacity, true, true};
@@ -115,7 +115,7 @@ static tensor contexts(layer *l, tensor e, size_t first)
 }
 
 /* c: [b, N, D] -> p: [b N, r, D] */
-static tensor expanded(layer *l, tensor c)
+tensor block_transformer_expanded(layer *l, tensor c)
 {
     size_t r = vectors(config_of(l)), width = width_of(c), blocks = dim_of(c, 0) * dim_of(c, 1);
     return reshape(l->t, convolved(l, "expansion", c, r * width), SHAPE(blocks, r, width));
@@ -124,7 +124,7 @@ static tensor expanded(layer *l, tensor c)
 /* The rows that tell what follows the tokens at places j .. j + k - 1 of the blocks that are
  * written; at place 0 stands the last token of the block before, which the context speaks for.
  * p: [blocks, r, D], not asked for where the cache holds it; ids: [blocks, k] -> [blocks, k, D] */
-static tensor written(layer *l, tensor p, tensor ids, size_t j)
+tensor block_transformer_written(layer *l, tensor p, tensor ids, size_t j)
 {
     tape *t = l->t;
     const struct assay_config *c = config_of(l);
@@ -137,7 +137,7 @@ static tensor written(layer *l, tensor p, tensor ids, size_t j)
     ids = slice(t, ids, 1, starts, k - starts);
     if (starts && kind != BY_PREFIX)
         ids = pad(t, ids, 1, 1, 0);
-    tensor x = token_vectors(l, "token_decoder", ids, c->stream);
+    tensor x = block_transformer_token_vectors(l, "token_decoder", ids, c->stream);
     if (starts && kind == BY_PREFIX)
         x = concat(t, 1, 2, (tensor[]){p, x});
     if (kind == BY_SUMMATION)
@@ -155,10 +155,10 @@ static tensor parallel(layer *l, tensor x, tensor ids)
     size_t samples = dim_of(ids, 0), n = dim_of(ids, 1), width = config_of(l)->stream,
            block = hyper_n(l, "block"), blocks = (n + block - 1) / block, all = blocks * block;
     x = reshape(t, slice(t, x, 1, 0, all), SHAPE(samples * blocks, block, width_of(x)));
-    tensor e = reshape(t, block_embeddings(l, x), SHAPE(samples, blocks, width));
-    tensor p = expanded(l, contexts(l, e, 0));
+    tensor e = reshape(t, block_transformer_block_embeddings(l, x), SHAPE(samples, blocks, width));
+    tensor p = block_transformer_expanded(l, block_transformer_contexts(l, e, 0));
     ids = reshape(t, pad(t, ids, 1, 0, all - n), SHAPE(samples * blocks, block));
-    return slice(t, reshape(t, written(l, p, ids, 0), SHAPE(samples, all, width)), 1, 0, n);
+    return slice(t, reshape(t, block_transformer_written(l, p, ids, 0), SHAPE(samples, all, width)), 1, 0, n);
 }
 
 /* One token, the last of x: [b, L, width]; id: [b, 1] -> [b, 1, D]. Where it ends a block, the
@@ -169,12 +169,12 @@ static tensor step(layer *l, tensor x, tensor id, size_t token)
     bool kept = !hyper_is(l, "decoding", "prefix");
     tensor p = TENSOR_NONE;
     if (token % block == 0) {
-        tensor e = reshape(l->t, block_embeddings(l, x), SHAPE(samples, 1, width));
-        p = expanded(l, contexts(l, e, token / block));
+        tensor e = reshape(l->t, block_transformer_block_embeddings(l, x), SHAPE(samples, 1, width));
+        p = block_transformer_expanded(l, block_transformer_contexts(l, e, token / block));
         carry(l, "context", kept ? p : TENSOR_NONE);
     } else if (kept)
         p = carried(l, "context", SHAPE(samples, block, width));
-    return written(l, p, id, token % block);
+    return block_transformer_written(l, p, id, token % block);
 }
 
 /* x: [b, L - 1 + n, width] -> [b, n, D]: the token decoder's rows, before its final norm */
@@ -284,12 +284,12 @@ static void own_context_looks_ahead(struct claim *c)
     for (int changed = 0; changed < 2; changed++) {
         tensor ids =
             tape_input_i32(a.t, SHAPE(2, 4), (int32_t[]){1, 2, 3, 4, 5, 6, 7, changed ? 9 : 8});
-        tensor x = token_vectors(&a.l, "embed", ids, embedder_width(&a.p->pass.model->config));
-        tensor e = reshape(a.t, block_embeddings(&a.l, x), SHAPE(1, 2, 16));
-        tensor p = expanded(&a.l, contexts(&a.l, e, 0));
+        tensor x = block_transformer_token_vectors(&a.l, "embed", ids, embedder_width(&a.p->pass.model->config));
+        tensor e = reshape(a.t, block_transformer_block_embeddings(&a.l, x), SHAPE(1, 2, 16));
+        tensor p = block_transformer_expanded(&a.l, block_transformer_contexts(&a.l, e, 0));
         tensor known = pad(a.t, slice(a.t, slice(a.t, ids, 0, 1, 1), 1, 0, 3), 1, 1, 0);
         for (size_t own = 0; own < 2; own++)
-            y[changed][own] = written(&a.l, slice(a.t, p, 0, own, 1), known, 0);
+            y[changed][own] = block_transformer_written(&a.l, slice(a.t, p, 0, own, 1), known, 0);
     }
     claim_equal_bits(c, a.t, y[0][0], y[1][0], "a block's last token and the rows of its block");
     claim_differs(c, y[0][1], y[1][1], 1000, "the same with the block's own context");
@@ -303,10 +303,10 @@ static void blocks_are_local(struct claim *c)
         if (!open_bare(c, &a, model_with(c, kind, ""), 12))
             return;
         tensor all = block_stack(&a.l, embed(&a.l)),
-               p = expanded(&a.l, claim_trace(c, a.p, "context"));
+               p = block_transformer_expanded(&a.l, claim_trace(c, a.p, "context"));
         for (size_t b = 3; b-- > 0;) {
             tensor ids = slice(a.t, a.ids, 1, 4 * b, 4);
-            tensor alone = written(&a.l, slice(a.t, p, 0, b, 1), ids, 0);
+            tensor alone = block_transformer_written(&a.l, slice(a.t, p, 0, b, 1), ids, 0);
             claim_equal_bits(c, a.t, alone, slice(a.t, all, 1, 4 * b, 4),
                              tape_string(a.t, "%s: block %zu alone", decodings[kind], b));
         }
@@ -352,7 +352,7 @@ static void blocks_of_one_are_a_plain_stack(struct claim *c)
         return;
     tensor all = block_stack(&a.l, embed(&a.l));
     struct inner_stack s = {.blocks = 2, .causal = true, .norm = true};
-    tensor x = apply_stack(&a.l, "block_decoder", token_vectors(&a.l, "embed", a.ids, 16), s);
+    tensor x = apply_stack(&a.l, "block_decoder", block_transformer_token_vectors(&a.l, "embed", a.ids, 16), s);
     x = convolved(&a.l, "expansion", x, 16);
     for (size_t i = 0; i < 2; i++) {
         layer_enter(&a.l, "token_decoder.block.%zu", i);
@@ -408,134 +408,11 @@ static void order_in_a_block_counts(struct claim *c)
     struct bare a;
     if (!open_bare(c, &a, claim_model(c, ""), 4))
         return;
-    tensor x = token_vectors(&a.l, "embed", a.ids, 4), back = flip(a.t, x, 1);
-    tensor e = block_embeddings(&a.l, x), turned = block_embeddings(&a.l, back);
+    tensor x = block_transformer_token_vectors(&a.l, "embed", a.ids, 4), back = flip(a.t, x, 1);
+    tensor e = block_transformer_block_embeddings(&a.l, x), turned = block_transformer_block_embeddings(&a.l, back);
     claim_differs(c, e, turned, 1000, "embeddings of a block and of its tokens turned round");
     tensor mean = mean_over(a.t, x, 1);
     claim_close(c, mean, mean_over(a.t, back, 1), 8, 0, "means of their vectors");
-}
-
-/* ---- what other code computes ---- */
-
-/* clang-format off */
-/* A head's rows are its query's, then its key's, then its value's. */
-#define FUSED(name, from) \
-    {"mixer." name ".weight", "attention.query_key_value.weight", {-1, from, 8, true, 2}}, \
-    {"mixer." name ".bias", "attention.query_key_value.bias", {-1, from, 8, false, 2}}
-#define LINEAR(ours, theirs) \
-    {ours ".weight", theirs ".weight", TRANSPOSED}, {ours ".bias", theirs ".bias", AS_IT_IS}
-#define NORM(ours, theirs) \
-    {ours ".gain", theirs ".weight", AS_IT_IS}, {ours ".bias", theirs ".bias", AS_IT_IS}
-
-static const struct outside_name in_block[] = {
-    NORM("norm1", "input_layernorm"), NORM("norm2", "post_attention_layernorm"),
-    FUSED("query", 0), FUSED("key", 8), FUSED("value", 16),
-    LINEAR("mixer.output", "attention.dense"),
-    LINEAR("ffn.in", "mlp.dense_h_to_4h"), LINEAR("ffn.out", "mlp.dense_4h_to_h"), {0}};
-static const struct outside_name around[] = {
-    NORM("block_decoder.final", "block_decoder.gpt_neox.final_layer_norm"),
-    NORM("final", "token_decoder.gpt_neox.final_layer_norm"),
-    {"token_decoder.token", "token_decoder.gpt_neox.embed_in.weight", AS_IT_IS},
-    {"head.output.weight", "token_decoder.embed_out.weight", TRANSPOSED}, {0}};
-static const struct outside_name embedder[] = {
-    {"embed.token", "embedder.embeddings.weight", AS_IT_IS}, {0}};
-static const struct outside_name expansion[] = {
-    LINEAR("expansion", "token_decoder.expansion_layer"), {0}};
-static const struct outside_name projection[] = {
-    LINEAR("embed.projection", "embedder.projection_layer"), {0}};
-/* clang-format on */
-
-/* What a section has of its own is under SECTION/param, and alone has gradients; prefix has nothing
- * of its own, and gradients of all. */
-static const struct given {
-    const char *section, *overrides;
-    const struct outside_name *own[2];
-} given[] = {{"prefix", "vocab=13", {NULL}},
-             {"summation", "vocab=13 decoding=summation", {expansion}},
-             {"projection", "vocab=13 embedder=projection", {embedder, projection}}};
-
-/* Loads the weights, or, with p, meets their gradients. */
-static void each_weight(struct claim *c, struct assay_model *m, struct claim_pass *p,
-                        const char *ours, const char *theirs, const struct outside_name *list)
-{
-    if (p)
-        outside_meet_gradients(c, p, ours, theirs, list, -1);
-    else
-        outside_load_all(c, m, ours, theirs, list, -1);
-}
-
-static void each_shared(struct claim *c, struct assay_model *m, struct claim_pass *p,
-                        const char *theirs)
-{
-    static const char *const stack[] = {"block_decoder", "token_decoder"};
-    for (int i = 0; i < 2; i++) {
-        char block[64], name[96];
-        snprintf(block, sizeof block, "%s.block.0.", stack[i]);
-        snprintf(name, sizeof name, "%s%s.gpt_neox.layers.0.", theirs, stack[i]);
-        each_weight(c, m, p, block, name, in_block);
-    }
-    each_weight(c, m, p, "", theirs, around);
-    if ((int)m->config.hyper[EMBEDDER] == LOOKUP)
-        each_weight(c, m, p, "", theirs, embedder);
-    if ((int)m->config.hyper[DECODING] == BY_PREFIX)
-        each_weight(c, m, p, "", theirs, expansion);
-}
-
-/* Block embeddings, contexts, logits of blocks 1 .. 3 and their loss, as the code makes them: the
- * ids come in blocks, and the first is not written. */
-static struct claim_pass *given_blocks(struct claim *c, struct assay_model *m, tensor y[4])
-{
-    struct assay_shape shape;
-    const int32_t *id = outside_ids(c, "input/input_ids", &shape);
-    struct claim_pass *p = id ? claim_blank(c, m, claim_batch(c, m, 2, 16, 1), 2, 16) : NULL;
-    if (!p)
-        return NULL;
-    tape *t = p->pass.t;
-    layer l = claim_layer(c, p, "");
-    tensor ids = tape_input_i32(t, SHAPE(2, 4, 4), id), target = slice(t, ids, 1, 1, 3);
-    tensor x = token_vectors(&l, "embed", reshape(t, ids, SHAPE(8, 4)), embedder_width(&m->config));
-    y[0] = block_embeddings(&l, x);
-    y[1] = contexts(&l, reshape(t, y[0], SHAPE(2, 4, 16)), 0);
-    tensor known = reshape(t, pad(t, slice(t, target, 2, 0, 3), 2, 1, 0), SHAPE(6, 4));
-    x = written(&l, expanded(&l, slice(t, y[1], 1, 0, 3)), known, 0);
-    x = apply_norm(&l, "final", x);
-    layer_enter(&l, "head");
-    y[2] = l.model->slot.head(&l, x);
-    y[3] = cross_entropy(t, y[2], reshape(t, target, SHAPE(6, 4)), -100, 24);
-    return y[3] ? p : NULL;
-}
-
-static void meets_the_authors_model(struct claim *c)
-{
-    static const char *const output[4] = {"block_embeddings", "context", "logits", "loss"};
-    for (size_t s = 0; s < sizeof given / sizeof *given; s++) {
-        const struct given *g = &given[s];
-        char name[96], name32[96];
-        tensor y[4], cotangent[4];
-        struct assay_model *m = claim_model(c, g->overrides);
-        if (!m)
-            return;
-        each_shared(c, m, NULL, "param/");
-        snprintf(name, sizeof name, "%s/param/", g->section);
-        for (int i = 0; i < 2 && g->own[i]; i++)
-            each_weight(c, m, NULL, "", name, g->own[i]);
-        struct claim_pass *p = given_blocks(c, m, y);
-        for (int i = 0; p && i < 4; i++) {
-            snprintf(name, sizeof name, "%s/output/%s", g->section, output[i]);
-            snprintf(name32, sizeof name32, "%s/output32/%s", g->section, output[i]);
-            outside_meets(c, y[i], name, name32, AS_IT_IS);
-            snprintf(name, sizeof name, "%s/cotangent/%s", g->section, output[i]);
-            cotangent[i] = outside_tensor(c, p->pass.t, name, AS_IT_IS, y[i]->shape);
-        }
-        if (!p || c->profile != ASSAY_F64)
-            continue;
-        claim_backward(c, p, 4, y, cotangent);
-        snprintf(name, sizeof name, "%s/grad/", g->section);
-        if (!g->own[0])
-            each_shared(c, m, p, name);
-        for (int i = 0; i < 2 && g->own[i]; i++)
-            each_weight(c, m, p, "", name, g->own[i]);
-    }
 }
 
 /* ---- descriptor ---- */
@@ -640,7 +517,7 @@ const struct assay_variant assay_variant_block_transformer = {
         {CLAIM_NEGATIVE, "the order of the tokens in a block counts, unlike in their mean",
          order_in_a_block_counts, 0},
         {CLAIM_OUTSIDE, "the authors' model with prefix, with summation, with a convolution",
-         meets_the_authors_model, 0},
+         block_transformer_meets_the_authors_model, 0},
         {0}},
     .untested = "Perplexity of two to three times the parameters equal to the plain transformer's, "
                 "and 10 to 20 times its throughput, need the Pile and the full-size runs.",

@@ -17,7 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ref/claim.h"
+#include "variants/outside.h"
 
 /* CRMS with divisor d = width + 1.  u: [.., d - 1] */
 static tensor compressed_rms_norm(tape *t, tensor u, double eps)
@@ -149,27 +149,21 @@ static void compress(const struct assay_model *from, struct assay_model *to, tap
 
 /* ---- claims ---- */
 
-#define PLAIN "norm_eps=1e-5 head_width=8 hidden=32 weight_deviation=0.2 embed_deviation=0.5 "
-
-struct forms {
-    struct assay_model *ln, *rms, *crms;
-};
-
 /* One architecture in three forms, each with random weights of its own. */
-static struct forms three_forms(struct claim *c, const char *overrides)
+struct crmsnorm_forms crmsnorm_three_forms(struct claim *c, const char *overrides)
 {
     static const char *const form[] = {"pre_ln", "pre_rms", "pre_crms"};
     struct assay_model *m[3];
     char text[400];
     for (int i = 0; i < 3; i++) {
-        snprintf(text, sizeof text, PLAIN "%s form=%s", overrides, form[i]);
+        snprintf(text, sizeof text, CRMSNORM_PLAIN "%s form=%s", overrides, form[i]);
         m[i] = claim_model(c, text);
     }
-    return m[0] && m[1] && m[2] ? (struct forms){m[0], m[1], m[2]} : (struct forms){0};
+    return m[0] && m[1] && m[2] ? (struct crmsnorm_forms){m[0], m[1], m[2]} : (struct crmsnorm_forms){0};
 }
 
 /* The pre-LN model's function in the other two forms. */
-static bool convert(struct claim *c, struct forms f)
+bool crmsnorm_convert(struct claim *c, struct crmsnorm_forms f)
 {
     tape *t = claim_tape(c);
     if (!t || !f.ln)
@@ -179,19 +173,14 @@ static bool convert(struct claim *c, struct forms f)
     return claim_true(c, !tape_error(t), "the conversion runs");
 }
 
-static struct forms converted(struct claim *c, const char *overrides)
+static struct crmsnorm_forms converted(struct claim *c, const char *overrides)
 {
-    struct forms f = three_forms(c, overrides);
-    return convert(c, f) ? f : (struct forms){0};
+    struct crmsnorm_forms f = crmsnorm_three_forms(c, overrides);
+    return crmsnorm_convert(c, f) ? f : (struct crmsnorm_forms){0};
 }
 
-/* The three forms on one batch: output and traces. */
-struct passes {
-    struct claim_pass *ln, *rms, *crms;
-};
-
-static bool run_forms(struct claim *c, struct forms f, const struct assay_batch *b,
-                      struct passes *p)
+bool crmsnorm_run_forms(struct claim *c, struct crmsnorm_forms f, const struct assay_batch *b,
+                      struct crmsnorm_passes *p)
 {
     if (!f.ln || !b)
         return false;
@@ -229,9 +218,9 @@ static void forms_agree(struct claim *c)
     static const char *const settings[] = {"", "frame=decoder head=language pad_is_zero=0",
                                            "pool=cls"};
     for (size_t i = 0; i < 3; i++) {
-        struct forms f = converted(c, settings[i]);
-        struct passes p;
-        if (!run_forms(c, f, claim_batch(c, f.ln, 2, 16, 3), &p))
+        struct crmsnorm_forms f = converted(c, settings[i]);
+        struct crmsnorm_passes p;
+        if (!crmsnorm_run_forms(c, f, claim_batch(c, f.ln, 2, 16, 3), &p))
             return;
         meet(c, p.ln->output, p.rms->output, "logits of pre-LN and pre-RMSNorm");
         meet(c, p.ln->output, p.crms->output, "logits of pre-LN and pre-CRMSNorm");
@@ -240,9 +229,9 @@ static void forms_agree(struct claim *c)
 
 static void streams_agree(struct claim *c)
 {
-    struct forms f = converted(c, "");
-    struct passes p;
-    if (!run_forms(c, f, claim_batch(c, f.ln, 2, 16, 3), &p))
+    struct crmsnorm_forms f = converted(c, "");
+    struct crmsnorm_passes p;
+    if (!crmsnorm_run_forms(c, f, claim_batch(c, f.ln, 2, 16, 3), &p))
         return;
     static const char *const at[] = {"embed", "block.0", "block.1"};
     for (int i = 0; i < 3; i++) {
@@ -273,7 +262,7 @@ static tensor shifted_output(struct claim *c, struct assay_model *m, const struc
 
 static void shifts_are_not_seen(struct claim *c)
 {
-    struct forms f = converted(c, "");
+    struct crmsnorm_forms f = converted(c, "");
     const struct assay_batch *b = claim_batch(c, f.ln, 2, 16, 3);
     if (!b)
         return;
@@ -305,8 +294,8 @@ static tensor after_one_step(struct claim *c, struct assay_model *m, const struc
 
 static void training_is_equivalent(struct claim *c)
 {
-    struct assay_model *ln = claim_model(c, PLAIN "form=pre_ln"),
-                       *rms = claim_model(c, PLAIN "form=pre_rms_training");
+    struct assay_model *ln = claim_model(c, CRMSNORM_PLAIN "form=pre_ln"),
+                       *rms = claim_model(c, CRMSNORM_PLAIN "form=pre_rms_training");
     const struct assay_batch *b = claim_batch(c, ln, 2, 16, 3);
     if (!b || !rms)
         return;
@@ -321,7 +310,7 @@ static void training_is_equivalent(struct claim *c)
 
 static void parameters_removed(struct claim *c)
 {
-    struct forms f = converted(c, "");
+    struct crmsnorm_forms f = converted(c, "");
     if (!f.ln)
         return;
     /* Writers: token 17 and position 16 rows, per block output 16 and ffn.out 32 rows,
@@ -338,7 +327,7 @@ static void affine_norms_fold(struct claim *c)
 {
     struct assay_model *affine =
         claim_model_of(c, NULL, "norm_eps=1e-5 weight_deviation=0.2 embed_deviation=0.5");
-    struct assay_model *ln = claim_model(c, PLAIN "form=pre_ln");
+    struct assay_model *ln = claim_model(c, CRMSNORM_PLAIN "form=pre_ln");
     const struct assay_batch *b = claim_batch(c, affine, 2, 16, 3);
     tape *t = claim_tape(c);
     if (!b || !ln || !t)
@@ -357,158 +346,6 @@ static void affine_norms_fold(struct claim *c)
     struct claim_pass *p = claim_forward(c, affine, b), *q = claim_forward(c, ln, b);
     if (p && q)
         meet(c, p->output, q->output, "with gains and biases, and folded");
-}
-
-/* ---- outside vectors: ZixuanJiang/pre-rmsnorm-transformer ---- */
-
-/* Their image [2, 3, 8, 8] as 16 patches of (row, column, channel) numbers, "(p1 p2 c)". */
-static void patches_of(const double *image, double *patch)
-{
-    for (size_t b = 0; b < 2; b++)
-        for (size_t i = 0; i < 16; i++)
-            for (size_t j = 0; j < 12; j++) {
-                size_t row = i / 4 * 2 + j / 6, column = i % 4 * 2 + j / 3 % 2, channel = j % 3;
-                patch[(b * 16 + i) * 12 + j] = image[((b * 3 + channel) * 8 + row) * 8 + column];
-            }
-}
-
-/* Both tensors of a linear layer; theirs are rows from .. from + count of a stack's element. */
-/* clang-format off */
-#define LINEAR(ours, theirs, index, from, count) \
-    {ours ".weight", theirs "weight", {index, from, count, true, 0}}, \
-    {ours ".bias", theirs "bias", {index, from, count, false, 0}}
-/* clang-format on */
-
-static const struct outside_name vit_block[] = {
-    LINEAR("mixer.query", "att_in_linear_", 0, 0, 16),
-    LINEAR("mixer.key", "att_in_linear_", 0, 16, 16),
-    LINEAR("mixer.value", "att_in_linear_", 0, 32, 16),
-    LINEAR("mixer.output", "att_out_linear_", 0, 0, 0),
-    LINEAR("ffn.in", "mlp_in_linear_", 0, 0, 0),
-    LINEAR("ffn.out", "mlp_out_linear_", 0, 0, 0),
-    {0},
-};
-static const struct outside_name vit_rest[] = {
-    LINEAR("embed.values", "patch_linear_", -1, 0, 0),
-    {"embed.positions", "pos_embedding", {0, 0, 0, false, 0}},
-    {"embed.cls", "cls_token", AS_IT_IS},
-    LINEAR("head.output", "cls_head_linear_", -1, 0, 0),
-    {0},
-};
-static const struct outside_name gpt[] = {
-    {"embed.token", "wte.weight", AS_IT_IS},
-    {"embed.positions", "wpe.weight", AS_IT_IS},
-    LINEAR("block.0.mixer.query", "transformer.layers.0.1.to_qkv.", -1, 0, 16),
-    LINEAR("block.0.mixer.key", "transformer.layers.0.1.to_qkv.", -1, 16, 16),
-    LINEAR("block.0.mixer.value", "transformer.layers.0.1.to_qkv.", -1, 32, 16),
-    LINEAR("block.0.mixer.output", "transformer.layers.0.1.to_out.", -1, 0, 0),
-    LINEAR("block.0.ffn.in", "transformer.layers.0.3.net.0.", -1, 0, 0),
-    LINEAR("block.0.ffn.out", "transformer.layers.0.3.net.2.", -1, 0, 0),
-    LINEAR("head.output", "final_linear.", -1, 0, 0),
-    {0},
-};
-
-/* What their conversion makes of weights, where it is stored. */
-static void meet_converted_weights(struct claim *c, struct forms f)
-{
-    static const struct outside_name stored[] = {
-        {"block.0.mixer.query.weight", "compressed_att_in_linear_weight", {0, 0, 16, true, 0}},
-        {"block.1.mixer.value.weight", "compressed_att_in_linear_weight", {1, 32, 16, true, 0}},
-        LINEAR("block.1.mixer.output", "compressed_att_out_linear_", 1, 0, 0),
-        {"block.0.ffn.in.weight", "compressed_mlp_in_linear_weight", {0, 0, 0, true, 0}},
-        LINEAR("block.0.ffn.out", "compressed_mlp_out_linear_", 0, 0, 0),
-        LINEAR("embed.values", "compressed_patch_linear_", -1, 0, 0),
-        {"embed.positions", "compressed_pos_embedding", {0, 0, 0, false, 0}},
-        {"embed.cls", "compressed_cls_token", AS_IT_IS},
-        {"head.output.weight", "compressed_cls_head_linear_weight", TRANSPOSED},
-        LINEAR("embed.values", "zm_patch_linear_", -1, 0, 0),
-        {"embed.positions", "zm_pos_embedding", {0, 0, 0, false, 0}},
-        {0},
-    };
-    tape *t = claim_tape(c);
-    for (size_t i = 0; t && stored[i].ours; i++) {
-        char name[96];
-        const struct assay_model *m = stored[i].theirs[0] == 'c' ? f.crms : f.rms;
-        snprintf(name, sizeof name, "vit/output/%s", stored[i].theirs);
-        outside_meets(c, model_tensor(m, t, stored[i].ours), name, NULL, stored[i].view);
-    }
-}
-
-static void meets(struct claim *c, struct claim_pass *p, const char *name, const char *name32)
-{
-    outside_meets(c, p->output, name, name32, AS_IT_IS);
-}
-
-/* In binary64 the gradients follow; whether they were computed. */
-static bool pulled_back(struct claim *c, struct claim_pass *p, const char *name)
-{
-    tensor cotangent = outside_tensor(c, p->pass.t, name, AS_IT_IS, p->output->shape);
-    if (!cotangent || c->profile != ASSAY_F64)
-        return false;
-    claim_backward(c, p, 1, &p->output, &cotangent);
-    return true;
-}
-
-/* Their image as the patches that a linear layer embeds; a real batch cannot be drawn from ids,
- * so the models are made for it. */
-static void meets_the_image_model(struct claim *c)
-{
-    struct assay_shape shape;
-    const double *image = c->outside ? c->outside(c->archive, "vit/input/image", &shape) : NULL;
-    double patch[2 * 16 * 12];
-    if (!claim_true(c, image != NULL, "the outside vectors have the image"))
-        return;
-    patches_of(image, patch);
-    struct assay_input values = claim_input(c, "values", SHAPE(2, 16, 12), patch);
-    struct assay_batch *b = claim_batch_of(c, 1, &values);
-    struct forms f =
-        three_forms(c, "inputs=values values=12 pool=cls cls_position=0 classes=5 length=16");
-    struct passes p;
-    if (!f.ln || !b)
-        return;
-    outside_load_all(c, f.ln, "block.0.", "vit/param/", vit_block, 0);
-    outside_load_all(c, f.ln, "block.1.", "vit/param/", vit_block, 1);
-    outside_load_all(c, f.ln, "", "vit/param/", vit_rest, -1);
-    if (!convert(c, f) || !run_forms(c, f, b, &p))
-        return;
-    meets(c, p.ln, "vit/output/pre_ln_result", "vit/output32/pre_ln_result");
-    meets(c, p.rms, "vit/output/pre_rms_result", "vit/output32/pre_rms_result");
-    meets(c, p.crms, "vit/output/pre_crms_result", "vit/output32/pre_crms_result");
-    meet_converted_weights(c, f);
-    if (!pulled_back(c, p.ln, "vit/cotangent/pre_ln_result"))
-        return;
-    outside_meet_gradients(c, p.ln, "block.0.", "vit/grad/", vit_block, 0);
-    outside_meet_gradients(c, p.ln, "block.1.", "vit/grad/", vit_block, 1);
-    outside_meet_gradients(c, p.ln, "", "vit/grad/", vit_rest, -1);
-}
-
-/* Raw weights as pre-LN and in the training form (the same gradients), and compressed. */
-static void meets_the_language_model(struct claim *c)
-{
-#define GPT "frame=decoder head=language vocab=11 length=16 layers=1 pad_is_zero=0 "
-    struct forms f = three_forms(c, GPT);
-    struct assay_model *training = claim_model(c, PLAIN GPT "form=pre_rms_training");
-    struct assay_shape shape = {0};
-    const int32_t *ids = outside_ids(c, "gpt/input/ids", &shape);
-    struct assay_input input = {"ids", ASSAY_I32, shape, ids};
-    struct assay_batch *b = ids ? claim_batch_of(c, 1, &input) : NULL;
-    if (!b || !training || !f.ln)
-        return;
-    struct assay_model *const raw[] = {f.ln, training};
-    static const char *const name[][2] = {{"gpt/output/pre_ln", "gpt/output32/pre_ln"},
-                                          {"gpt/output/pre_rms", "gpt/output32/pre_rms"}};
-    for (int i = 0; i < 2; i++) {
-        outside_load_all(c, raw[i], "", "gpt/param/", gpt, -1);
-        struct claim_pass *p = claim_forward(c, raw[i], b);
-        if (!p)
-            return;
-        meets(c, p, name[i][0], name[i][1]);
-        if (pulled_back(c, p, "gpt/cotangent/pre_ln"))
-            outside_meet_gradients(c, p, "", "gpt/grad/", gpt, -1);
-    }
-    struct claim_pass *p = convert(c, f) ? claim_forward(c, f.crms, b) : NULL;
-    if (p)
-        meets(c, p, "gpt/output/pre_crms", "gpt/output32/pre_crms");
 }
 
 /* ---- descriptor ---- */
@@ -582,8 +419,8 @@ const struct assay_variant assay_variant_crmsnorm = {
         {CLAIM_IDENTITY, "gains and biases of a trained norm fold into its readers",
          affine_norms_fold, 0},
         {CLAIM_OUTSIDE, "the authors' ViT in three forms, with the converted weights",
-         meets_the_image_model, 0},
-        {CLAIM_OUTSIDE, "the authors' GPT in three forms", meets_the_language_model, 0},
+         crmsnorm_meets_the_image_model, 0},
+        {CLAIM_OUTSIDE, "the authors' GPT in three forms", crmsnorm_meets_the_language_model, 0},
         {0}},
     .untested = "1 to 10 % less time end to end: wall time is reported by the benchmarks, never "
                 "tested. Reductions per norm (LN 2, RMS 1, CRMS 2 of d - 1) can be read in the "

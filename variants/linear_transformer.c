@@ -14,7 +14,7 @@
  * Padding keys: phi(k) = 0 (paper form); the benchmark's form ignores every mask and has no
  * biases. Scores have no scale. */
 #include "ref/arith.h"
-#include "ref/claim.h"
+#include "variants/outside.h"
 
 /* Numerator and denominator of each query as one product: [b, h, n, v + 1].
  * query, key: [b, h, n, w], value: [b, h, n, v + 1] */
@@ -41,7 +41,7 @@ static tensor as_rows(tape *t, tensor x)
 }
 
 /* Causal: S_i = S_(i-1) + phi(k_i)^T v_i, from and to the given state [b h, w, v + 1]. */
-static tensor recurrent_sums(tape *t, tensor query, tensor key, tensor value, tensor start,
+tensor linear_transformer_recurrent_sums(tape *t, tensor query, tensor key, tensor value, tensor start,
                              tensor *end)
 {
     tensor q = as_rows(t, query), k = as_rows(t, key), v = as_rows(t, value);
@@ -69,7 +69,7 @@ static tensor chunked_sums(tape *t, tensor query, tensor key, tensor value, size
 }
 
 /* sums [b, h, n, v + 1] -> numerator / (denominator + eps): [b, h, n, v] */
-static tensor normalised(tape *t, tensor sums, double eps)
+tensor linear_transformer_normalised(tape *t, tensor sums, double eps)
 {
     if (!sums)
         return TENSOR_NONE;
@@ -78,7 +78,7 @@ static tensor normalised(tape *t, tensor sums, double eps)
     return divide(t, numerator, offset(t, denominator, eps));
 }
 
-static tensor with_ones(tape *t, tensor value)
+tensor linear_transformer_with_ones(tape *t, tensor value)
 {
     if (!value)
         return TENSOR_NONE;
@@ -110,7 +110,7 @@ static tensor linear_attention(layer *l, tensor x, tensor memory)
     tensor v = split_heads(l, apply_linear(l, "value", from, all, bias), heads);
     q = transpose(t, q, 1, 2);
     k = transpose(t, without_padding(l, k), 1, 2);
-    v = with_ones(t, transpose(t, v, 1, 2));
+    v = linear_transformer_with_ones(t, transpose(t, v, 1, 2));
     tensor sums;
     bool causal = l->context->causal && !memory && hyper_is(l, "form", "paper");
     if (hyper_is(l, "evaluation", "quadratic")) {
@@ -122,10 +122,10 @@ static tensor linear_attention(layer *l, tensor x, tensor memory)
     } else {
         struct assay_shape shape = SHAPE(q ? dim_of(q, 0) * heads : 0, width, width + 1);
         tensor end, start = q ? carried(l, "state", shape) : TENSOR_NONE;
-        sums = recurrent_sums(t, q, k, v, start, &end);
+        sums = linear_transformer_recurrent_sums(t, q, k, v, start, &end);
         carry(l, "state", sums ? end : TENSOR_NONE);
     }
-    tensor y = transpose(t, normalised(t, sums, hyper(l, "eps")), 1, 2);
+    tensor y = transpose(t, linear_transformer_normalised(t, sums, hyper(l, "eps")), 1, 2);
     return apply_linear(l, "output", merge_heads(l, y), c->stream, c->output_bias);
 }
 
@@ -146,7 +146,7 @@ static struct features features(struct claim *c)
     struct features f = {.t = t};
     f.query = elu_plus_one(t, claim_random(c, t, shape, 1));
     f.key = elu_plus_one(t, claim_random(c, t, shape, 2));
-    f.value = with_ones(t, claim_random(c, t, shape, 3));
+    f.value = linear_transformer_with_ones(t, claim_random(c, t, shape, 3));
     return f;
 }
 
@@ -161,16 +161,16 @@ static void equals_the_quadratic_form(struct claim *c)
     struct features f = features(c);
     double scale;
     claim_distance(c, f.value, f.value, &scale);
-    tensor brute = normalised(f.t, quadratic_sums(f.t, f.query, f.key, f.value, false), 1e-6);
-    tensor factored = normalised(f.t, matmul(f.t, f.query, matmul_tn(f.t, f.key, f.value)), 1e-6);
+    tensor brute = linear_transformer_normalised(f.t, quadratic_sums(f.t, f.query, f.key, f.value, false), 1e-6);
+    tensor factored = linear_transformer_normalised(f.t, matmul(f.t, f.query, matmul_tn(f.t, f.key, f.value)), 1e-6);
     claim_close(c, brute, factored, reorder_units, scale,
                 "bidirectional: factored and brute force");
-    brute = normalised(f.t, quadratic_sums(f.t, f.query, f.key, f.value, true), 1e-6);
-    tensor end, sums = recurrent_sums(f.t, f.query, f.key, f.value, TENSOR_NONE, &end);
-    claim_close(c, brute, normalised(f.t, sums, 1e-6), reorder_units, scale,
+    brute = linear_transformer_normalised(f.t, quadratic_sums(f.t, f.query, f.key, f.value, true), 1e-6);
+    tensor end, sums = linear_transformer_recurrent_sums(f.t, f.query, f.key, f.value, TENSOR_NONE, &end);
+    claim_close(c, brute, linear_transformer_normalised(f.t, sums, 1e-6), reorder_units, scale,
                 "causal: recurrent and brute force");
     sums = chunked_sums(f.t, f.query, f.key, f.value, 5);
-    claim_close(c, brute, normalised(f.t, sums, 1e-6), reorder_units, scale,
+    claim_close(c, brute, linear_transformer_normalised(f.t, sums, 1e-6), reorder_units, scale,
                 "causal: chunks of 5 and brute force");
 }
 
@@ -198,8 +198,8 @@ static void state_does_not_grow(struct claim *c)
 static void first_token_sees_itself(struct claim *c)
 {
     struct features f = features(c);
-    tensor end, sums = recurrent_sums(f.t, f.query, f.key, f.value, TENSOR_NONE, &end);
-    tensor first = slice(f.t, normalised(f.t, sums, 1e-6), 2, 0, 1);
+    tensor end, sums = linear_transformer_recurrent_sums(f.t, f.query, f.key, f.value, TENSOR_NONE, &end);
+    tensor first = slice(f.t, linear_transformer_normalised(f.t, sums, 1e-6), 2, 0, 1);
     tensor q = slice(f.t, f.query, 2, 0, 1), k = slice(f.t, f.key, 2, 0, 1);
     tensor s = matmul_nt(f.t, q, k);
     tensor v = slice(f.t, slice(f.t, f.value, 2, 0, 1), 3, 0, WIDTH);
@@ -213,7 +213,7 @@ static void row_weights_sum_to_one(struct claim *c)
     struct features f = features(c);
     tensor ones = tape_filled(f.t, SHAPE(1, HEADS, LENGTH, 2), 1);
     tensor s = quadratic_sums(f.t, f.query, f.key, slice(f.t, ones, 3, 0, 1), false);
-    tensor total = normalised(f.t, matmul(f.t, f.query, matmul_tn(f.t, f.key, ones)), 1e-6);
+    tensor total = linear_transformer_normalised(f.t, matmul(f.t, f.query, matmul_tn(f.t, f.key, ones)), 1e-6);
     claim_close(c, total, divide(f.t, s, offset(f.t, s, 1e-6)), reorder_units, 1,
                 "weights of a row sum to s / (s + eps)");
     tensor weight = matmul_nt(f.t, f.query, f.key);
@@ -228,9 +228,9 @@ static void a_scaled_query_differs(struct claim *c)
     tape *t = claim_tape(c);
     struct assay_shape shape = SHAPE(1, HEADS, LENGTH, WIDTH);
     tensor q = claim_random(c, t, shape, 1), k = elu_plus_one(t, claim_random(c, t, shape, 2));
-    tensor state = matmul_tn(t, k, with_ones(t, claim_random(c, t, shape, 3)));
-    tensor one = normalised(t, matmul(t, elu_plus_one(t, q), state), 1e-6);
-    tensor two = normalised(t, matmul(t, elu_plus_one(t, scale(t, q, 2)), state), 1e-6);
+    tensor state = matmul_tn(t, k, linear_transformer_with_ones(t, claim_random(c, t, shape, 3)));
+    tensor one = linear_transformer_normalised(t, matmul(t, elu_plus_one(t, q), state), 1e-6);
+    tensor two = linear_transformer_normalised(t, matmul(t, elu_plus_one(t, scale(t, q, 2)), state), 1e-6);
     claim_differs(c, one, two, 1000, "outputs for q and 2 q");
 }
 
@@ -242,8 +242,8 @@ static void cost_is_linear(struct claim *c)
         size_t n = (size_t)LENGTH << i;
         struct assay_shape shape = SHAPE(1, HEADS, n, WIDTH);
         tensor q = claim_random(c, t, shape, 1), k = claim_random(c, t, shape, 2),
-               v = with_ones(t, claim_random(c, t, shape, 3)), end;
-        recurrent_sums(t, q, k, v, TENSOR_NONE, &end);
+               v = linear_transformer_with_ones(t, claim_random(c, t, shape, 3)), end;
+        linear_transformer_recurrent_sums(t, q, k, v, TENSOR_NONE, &end);
         count[i] = t->counts.multiply_adds;
         claim_true(c, count[i] == 2 * n * WIDTH * (WIDTH + 1) * HEADS,
                    "n = %zu: %llu multiply-adds, 2 n d_k (d_v + 1) h", n,
@@ -261,53 +261,6 @@ static void rank_is_the_head_width(struct claim *c)
     /* Elimination multiplies the rounding of the entries by at most 2^(rank - 1) n. */
     size_t rank = one ? claim_rank(c, one, 8 * LENGTH * WIDTH) : 0;
     claim_true(c, rank == WIDTH, "the %d x %d weights have rank %zu = d_k", LENGTH, LENGTH, rank);
-}
-
-/* idiap/fast-transformers: Linear layers with biases. */
-static const struct outside_name port[] = {
-    {"query.weight", "query_projection.weight", TRANSPOSED},
-    {"key.weight", "key_projection.weight", TRANSPOSED},
-    {"value.weight", "value_projection.weight", TRANSPOSED},
-    {"output.weight", "out_projection.weight", TRANSPOSED},
-    {"query.bias", "query_projection.bias", AS_IT_IS},
-    {"key.bias", "key_projection.bias", AS_IT_IS},
-    {"value.bias", "value_projection.bias", AS_IT_IS},
-    {"output.bias", "out_projection.bias", AS_IT_IS},
-    {0},
-};
-
-#define PORT "width=8 heads=2 layers=1 length=12"
-#define LRA "form=lra attention_bias=0 output_bias=0 "
-
-static const struct outside_section outside[] = {
-    {"port/layer", .overrides = PORT, .names = port},
-    {"port/layer_causal", "port/layer", PORT, .names = port, .causal = true},
-    {"port/layer_causal_padded", "port/layer", PORT, .names = port, .causal = true},
-    {"lra/attention", .overrides = LRA "width=16 heads=2 head_width=4 layers=1 length=15",
-     .names = outside_lra_projections},
-    {"lra/encoder", .overrides = "form=lra", .names = outside_lra_projections,
-     .encoder = "LinearAttention_1"},
-    {0},
-};
-
-/* The recurrent module: bare q, k, v [2, 12, 2, 4], stepped; final state S and z. */
-static void meets_the_recurrent_module(struct claim *c)
-{
-    tape *t = claim_tape(c);
-    struct assay_shape shape = SHAPE(2, 12, 2, 4);
-    tensor q = elu_plus_one(t, outside_tensor(c, t, "port/recurrent/input/q", AS_IT_IS, shape));
-    tensor k = elu_plus_one(t, outside_tensor(c, t, "port/recurrent/input/k", AS_IT_IS, shape));
-    tensor v = transpose(t, outside_tensor(c, t, "port/recurrent/input/v", AS_IT_IS, shape), 1, 2),
-           end;
-    q = transpose(t, q, 1, 2);
-    k = transpose(t, k, 1, 2);
-    tensor y = recurrent_sums(t, q, k, with_ones(t, v), TENSOR_NONE, &end);
-    outside_meets(c, transpose(t, normalised(t, y, 1e-6), 1, 2), "port/recurrent/output/y",
-                  "port/recurrent/output32/y", AS_IT_IS);
-    outside_meets(c, slice(t, end, 2, 0, 4), "port/recurrent/output/state_S",
-                  "port/recurrent/output32/state_S", AS_IT_IS);
-    outside_meets(c, slice(t, end, 2, 4, 1), "port/recurrent/output/state_Z",
-                  "port/recurrent/output32/state_Z", AS_IT_IS);
 }
 
 /* ---- descriptor ---- */
@@ -402,11 +355,11 @@ const struct assay_variant assay_variant_linear_transformer = {
         {CLAIM_COUNT, "multiply-adds are linear in n", cost_is_linear, 0},
         {CLAIM_IDENTITY, "the implied attention has rank d_k", rank_is_the_head_width, 0},
         {CLAIM_OUTSIDE, "the authors' recurrent module with its state",
-         meets_the_recurrent_module, 0},
+         linear_transformer_meets_the_recurrent_module, 0},
         {CLAIM_OUTSIDE, "the authors' layers (bidirectional, causal, padded), the benchmark's "
          "layer and encoder", outside_meets_sections, 0},
         {0}},
-    .outside = outside,
+    .outside = outside_linear_transformer,
     .untested = "Accuracies of the Long Range Arena (16.13, 65.90, 53.09, 42.34, 75.30) need the "
                 "full-size runs.",
     .legal = legal,

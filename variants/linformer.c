@@ -13,7 +13,7 @@
  * are left out; E and F have Xavier's initialisation in both forms and no bias. */
 #include <stdio.h>
 
-#include "ref/claim.h"
+#include "variants/outside.h"
 
 enum { SHARE_NONE, SHARE_HEADWISE, SHARE_KV, SHARE_LAYERWISE };
 
@@ -66,7 +66,7 @@ static tensor without_padding(layer *l, tensor x)
     return choose(l->t, keep, x, nothing);
 }
 
-static tensor low_rank(layer *l, tensor query, tensor key, tensor value)
+tensor linformer_low_rank(layer *l, tensor query, tensor key, tensor value)
 {
     size_t n = key ? dim_of(key, 1) : 0;
     tensor e = projection(l, "key_projection", n), f = projection(l, "value_projection", n);
@@ -80,7 +80,7 @@ static tensor low_rank(layer *l, tensor query, tensor key, tensor value)
 static tensor linformer(layer *l, tensor x, tensor memory)
 {
     struct heads h = project_heads(l, x, memory);
-    return low_rank(l, h.query, h.key, h.value);
+    return linformer_low_rank(l, h.query, h.key, h.value);
 }
 
 /* ---- claims ---- */
@@ -157,7 +157,7 @@ static void pooled_segments_are_exact(struct claim *c)
     key = take(t, claim_random(c, t, SHAPE(1, 3, h * w), 2), index);
     value = take(t, claim_random(c, t, SHAPE(1, 3, h * w), 3), index);
     tensor k = reshape(t, key, q->shape), v = reshape(t, value, q->shape);
-    tensor pooled = low_rank(&l, q, k, v);
+    tensor pooled = linformer_low_rank(&l, q, k, v);
     tensor whole = merge_heads(&l, attention(t, q, k, v, &(struct attention_options){0}));
     whole = apply_linear(&l, "output", whole, m->config.stream, m->config.output_bias);
     /* A mean of 4 equal numbers is exact; 12 exponentials against 3: a dozen roundings each. */
@@ -180,76 +180,6 @@ static void parameters_by_sharing(struct claim *c)
                 "sharing %s: %zu more parameters than the reference", sharing[i], expected[i]);
     }
 }
-
-/* ---- what other code computes ---- */
-
-/* The port's share_kv ties the tokens' projections too: values are the keys. */
-static tensor tied(layer *l, const tensor *x)
-{
-    struct heads h = project_heads(l, x[0], TENSOR_NONE);
-    return low_rank(l, h.query, h.key, h.key);
-}
-
-#define PROJECTIONS(ours, theirs) \
-    {ours "query.weight", theirs "to_q.weight", TRANSPOSED}, \
-        {ours "key.weight", theirs "to_k.weight", TRANSPOSED}, \
-        {ours "output.weight", theirs "to_out.weight", TRANSPOSED}, \
-    { \
-        ours "output.bias", theirs "to_out.bias", AS_IT_IS \
-    }
-
-#define PORT "attention_bias=0 output_bias=1 k=4 width=8 heads=2 layers=1 length=16 pad_is_zero=0 "
-
-static const struct outside_name port[] = {
-    PROJECTIONS("", ""),
-    {"value.weight", "to_v.weight", TRANSPOSED},
-    {"key_projection", "proj_k", AS_IT_IS},
-    {"value_projection", "proj_v", AS_IT_IS},
-    {0},
-};
-static const struct outside_name port_tied[] = {
-    PROJECTIONS("", ""),
-    {"projection", "proj_k", AS_IT_IS},
-    {0},
-};
-#define NETWORK "net.layers.0."
-static const struct outside_name network[] = {
-    PROJECTIONS("mixer.", NETWORK "0.fn."),
-    {"mixer.value.weight", NETWORK "0.fn.to_v.weight", TRANSPOSED},
-    {"mixer.key_projection", NETWORK "0.fn.proj_k", AS_IT_IS},
-    {"mixer.value_projection", NETWORK "0.fn.proj_v", AS_IT_IS},
-    {"norm1.gain", NETWORK "0.norm.weight", AS_IT_IS},
-    {"norm1.bias", NETWORK "0.norm.bias", AS_IT_IS},
-    {"ffn.in.weight", NETWORK "1.fn.w1.weight", TRANSPOSED},
-    {"ffn.in.bias", NETWORK "1.fn.w1.bias", AS_IT_IS},
-    {"ffn.out.weight", NETWORK "1.fn.w2.weight", TRANSPOSED},
-    {"ffn.out.bias", NETWORK "1.fn.w2.bias", AS_IT_IS},
-    {"norm2.gain", NETWORK "1.norm.weight", AS_IT_IS},
-    {"norm2.bias", NETWORK "1.norm.bias", AS_IT_IS},
-    {0},
-};
-static const struct outside_name lra_names[] = {
-    {"query.weight", "query/kernel", AS_IT_IS}, {"key.weight", "key/kernel", AS_IT_IS},
-    {"value.weight", "value/kernel", AS_IT_IS}, {"output.weight", "out/kernel", AS_IT_IS},
-    {"projection", "lr_kernel", AS_IT_IS},      {0},
-};
-
-#define LRA "form=lra k=4 width=16 heads=2 head_width=4 layers=1 attention_bias=0 output_bias=0 "
-
-/* clang-format off */
-static const struct outside_section outside[] = {
-    {"port/attention", .overrides = PORT "sharing=headwise", .names = port},
-    {"port/attention_short", .overrides = PORT "sharing=headwise", .names = port},
-    {"port/attention_one_kv_head", .overrides = PORT "sharing=headwise key_heads=1", .names = port},
-    {"port/attention_share_kv", .overrides = PORT "sharing=kv", .names = port_tied, .apply = tied},
-    {"port/network", .overrides = PORT "sharing=headwise hidden=32 activation=gelu",
-     .names = network, .apply = outside_block, .path = "block.0"},
-    {"lra/attention", .overrides = LRA "length=20", .names = lra_names},
-    {"lra/attention_n20", "lra/attention", LRA "length=20", .names = lra_names},
-    {"lra/encoder", .overrides = "form=lra k=16", .names = lra_names,
-     .encoder = "LinformerAttention_1"},
-    {0},
-};
 
 /* ---- descriptor ---- */
 
@@ -285,6 +215,7 @@ static const char *const forms[] = {"paper", "lra", NULL};
 static const char *const projections[] = {"learned", "mean", NULL};
 static const char *const sharings[] = {"none", "headwise", "kv", "layerwise", NULL};
 
+/* clang-format off */
 const struct assay_variant assay_variant_linformer = {
     .id = "linformer",
     .title = "Linformer: Self-Attention with Linear Complexity",
@@ -330,7 +261,7 @@ const struct assay_variant assay_variant_linformer = {
         {CLAIM_OUTSIDE, "the port's layers; the benchmark's layer and encoder",
          outside_meets_sections, 0},
         {0}},
-    .outside = outside,
+    .outside = outside_linformer,
     .untested = "Accuracies of the Long Range Arena (35.70, 53.94, 52.27, 38.56, 76.34) and "
                 "RoBERTa's perplexities need the full-size runs.",
     .legal = legal,

@@ -12,7 +12,7 @@
  * of zeros is appended even where B divides n, and counts as keys; padding is masked at the place
  * j B + i, which belongs to another token than member i of group j. Deviations: none. */
 #include "ref/blocks.h"
-#include "ref/claim.h"
+#include "variants/outside.h"
 
 enum { BLOCK, BACKWARD, FORWARD, EXACT, FORM };
 
@@ -30,7 +30,7 @@ static bool in_window(const void *pattern, size_t head, size_t query, size_t key
 }
 
 /* query, key, value: [b, n, h, w] */
-static tensor contiguous(layer *l, const struct heads *h)
+tensor local_attention_contiguous(layer *l, const struct heads *h)
 {
     size_t n = dim_of(h->query, 1);
     struct window *w = tape_allocate(l->t, sizeof *w);
@@ -100,7 +100,7 @@ static tensor local_attention(layer *l, tensor x, tensor memory)
     struct heads h = project_heads(l, x, TENSOR_NONE);
     if (!h.query || !h.key || !h.value)
         return TENSOR_NONE;
-    tensor y = hyper_is(l, "form", "lra") ? strided(l, &h) : contiguous(l, &h);
+    tensor y = hyper_is(l, "form", "lra") ? strided(l, &h) : local_attention_contiguous(l, &h);
     return apply_linear(l, "output", merge_heads(l, y), config_of(l)->stream,
                         config_of(l)->output_bias);
 }
@@ -122,7 +122,7 @@ static bool in_blocks(const struct claim_alone *a, const void *about, size_t hea
 static void equals_the_masked_form(struct claim *c)
 {
     static const struct claim_mask blocks = {
-        .name = "blocks", .mixed = contiguous, .sees = in_blocks};
+        .name = "blocks", .mixed = local_attention_contiguous, .sees = in_blocks};
     claim_meets_mask(c, SMALL "block=4", &blocks);
     claim_meets_mask(c, SMALL "block=3 look_backward=1 look_forward=1 exact=1", &blocks);
 }
@@ -136,7 +136,7 @@ static void limits_of_the_block(struct claim *c)
     if (plain && whole)
         claim_equal_bits(c, plain->pass.t, plain->output, whole->output, "B = n and the reference");
     if (claim_alone(c, &a, SMALL "block=1", 0))
-        claim_equal_bits(c, a.t, contiguous(&a.l, &a.h), a.h.value, "B = 1 and the values");
+        claim_equal_bits(c, a.t, local_attention_contiguous(&a.l, &a.h), a.h.value, "B = 1 and the values");
 }
 
 /* Two layers deep, a token of block 1 is changed. */
@@ -187,45 +187,10 @@ static void strided_is_shuffled(struct claim *c)
     struct attention_options o = {0};
     tensor y = from_groups(a.t, attention(a.t, grouped[0], grouped[1], grouped[2], &o), 1);
     struct heads h = {shuffled[0], shuffled[1], shuffled[2]};
-    tensor z = contiguous(&a.l, &h), back = take(a.t, reshape(a.t, y, SHAPE(1, 12, 8)), index);
+    tensor z = local_attention_contiguous(&a.l, &h), back = take(a.t, reshape(a.t, y, SHAPE(1, 12, 8)), index);
     claim_equal_bits(c, a.t, back, reshape(a.t, z, SHAPE(1, 12, 8)),
                      "strided groups and shuffled blocks");
 }
-
-/* ---- what other code computes ---- */
-
-/* Bare queries, keys and values [b, h, n, w]. */
-static tensor port_windows(layer *l, const tensor *x)
-{
-    struct heads h;
-    h.query = transpose(l->t, x[0], 1, 2);
-    h.key = transpose(l->t, x[1], 1, 2);
-    h.value = transpose(l->t, x[2], 1, 2);
-    return transpose(l->t, contiguous(l, &h), 1, 2);
-}
-
-/* clang-format off */
-static const char *const qkv[] = {"q", "k", "v", NULL};
-
-#define PORT(name, options, is_causal) \
-    {"port/" name, .overrides = "width=4 heads=1 layers=1 block=4 length=" options, \
-     .inputs = qkv, .apply = port_windows, .causal = is_causal}
-#define LRA "form=lra block=4 width=16 heads=2 head_width=4 layers=1 attention_bias=0 output_bias=0 "
-
-static const struct outside_section outside[] = {
-    PORT("block", "16", false),
-    PORT("block_autopad", "14", false),
-    PORT("block_causal", "16", true),
-    PORT("look_around1", "16 look_backward=1 look_forward=1", false),
-    PORT("look_around1_exact", "16 look_backward=1 look_forward=1 exact=1", false),
-    PORT("lookback1_causal", "16 look_backward=1", true),
-    PORT("lookback1_exact_causal", "16 look_backward=1 exact=1", true),
-    {"lra/attention", .overrides = LRA "length=15", .names = outside_lra_projections},
-    {"lra/attention_divisible", "lra/attention", LRA "length=16",
-     .names = outside_lra_projections},
-    {"lra/encoder", .overrides = "form=lra block=4 layers=2", .names = outside_lra_projections,
-     .encoder = "LocalAttention_1"},
-    {0}};
 
 /* ---- descriptor ---- */
 
@@ -265,6 +230,7 @@ static const char *legal(const struct assay_config *c)
 
 static const char *const forms[] = {"paper", "lra", NULL};
 
+/* clang-format off */
 const struct assay_variant assay_variant_local_attention = {
     .id = "local_attention",
     .title = "Local attention in blocks (Long Range Arena's baseline)",
@@ -310,7 +276,7 @@ const struct assay_variant assay_variant_local_attention = {
         {CLAIM_OUTSIDE, "the port's windows; the benchmark's layer and encoder",
          outside_meets_sections, 0},
         {0}},
-    .outside = outside,
+    .outside = outside_local_attention,
     .untested = "Accuracies of the Long Range Arena (15.82, 52.98, 53.39, 41.46, 66.63) need the "
                 "full-size runs. That a needle further than a block can't be learnt follows from "
                 "the independence of blocks.",

@@ -21,7 +21,7 @@
 #include <string.h>
 
 #include "ref/blocks.h"
-#include "ref/claim.h"
+#include "variants/outside.h"
 
 enum { WINDOW, DILATION, DILATED_HEADS, GLOBAL, FORM };
 
@@ -196,7 +196,7 @@ static tensor by_blocks(layer *l, const struct heads *h, struct band band, const
 }
 
 /* x: [b, n, d] -> heads side by side [b, n, h w] */
-static tensor attended(layer *l, tensor x)
+tensor longformer_attended(layer *l, tensor x)
 {
     const struct assay_config *c = config_of(l);
     struct heads h = project_heads(l, x, TENSOR_NONE);
@@ -222,7 +222,7 @@ static tensor longformer(layer *l, tensor x, tensor memory)
 {
     if (memory)
         return assay_reference_slots.mixer(l, x, memory);
-    tensor y = attended(l, x);
+    tensor y = longformer_attended(l, x);
     return apply_linear(l, "output", y, config_of(l)->stream, config_of(l)->output_bias);
 }
 
@@ -295,7 +295,7 @@ static void one_softmax_over_band_and_globals(struct claim *c)
     struct heads h, all;
     for (int i = 0; i < 3 && claim_alone(c, &a, overrides[i], 0); i++) {
         size_t globals = hyper_n(&a.l, "global");
-        tensor y = split_heads(&a.l, attended(&a.l, a.x), HEADS), part[2];
+        tensor y = split_heads(&a.l, longformer_attended(&a.l, a.x), HEADS), part[2];
         h = project_heads(&a.l, a.x, TENSOR_NONE);
         all = projected_globally(&a);
         tensor whole = attention(a.t, all.query, all.key, all.value, NULL);
@@ -348,7 +348,7 @@ static void limits_are_full_attention(struct claim *c)
     struct claim_alone a;
     if (!claim_alone(c, &a, SMALL "window=4 global=12", 0))
         return;
-    tensor y = split_heads(&a.l, attended(&a.l, a.x), HEADS);
+    tensor y = split_heads(&a.l, longformer_attended(&a.l, a.x), HEADS);
     struct heads h = projected_globally(&a);
     tensor whole = attention(a.t, h.query, h.key, h.value, NULL);
     claim_equal_bits(c, a.t, y, whole, "all tokens global, and attention with W'");
@@ -368,7 +368,7 @@ static void shared_projections_are_a_mask(struct claim *c)
         model_store(m, theirs, model_tensor(m, a.t, ours));
     }
     struct heads h = project_heads(&a.l, a.x, TENSOR_NONE);
-    tensor y = split_heads(&a.l, attended(&a.l, a.x), HEADS);
+    tensor y = split_heads(&a.l, longformer_attended(&a.l, a.x), HEADS);
     close_to(c, y, under_a_mask(&a, &h, 2), h.value, "band or global row or global column");
 }
 
@@ -418,7 +418,7 @@ static void cost_is_linear(struct claim *c)
         struct claim_alone a;
         if (!claim_alone(c, &a, ONE "window=8 global=1", (size_t)1024 << i))
             return;
-        attended(&a.l, a.x);
+        longformer_attended(&a.l, a.x);
         count[i] = a.t->counts.multiply_adds;
     }
     /* n (8 w^2) and n (a few pairs): all in n but the window's ends. */
@@ -427,81 +427,6 @@ static void cost_is_linear(struct claim *c)
                (unsigned long long)(count[1] - count[0]),
                (unsigned long long)(count[2] - count[1]));
 }
-
-/* ---- what other code computes ---- */
-
-/* Flags of a tensor of numbers above `threshold`: i32 [b, n]. */
-static tensor above(layer *l, tensor x, double threshold)
-{
-    size_t all = elements_of(x);
-    int32_t *flag = tape_allocate(l->t, all * sizeof *flag);
-    double *value = tape_allocate(l->t, all * sizeof *value);
-    if (!flag || !value)
-        return TENSOR_NONE;
-    tensor_read(l->t, x, value);
-    for (size_t e = 0; e < all; e++)
-        flag[e] = value[e] > threshold;
-    return tape_input_i32(l->t, x->shape, flag);
-}
-
-/* The authors' layer ends before the output projection. */
-static tensor port_layer(layer *l, const tensor *x)
-{
-    return attended(l, x[0]);
-}
-
-/* Their mask: -1 padding, 0 local, 1 global. */
-static tensor port_masked(layer *l, const tensor *x)
-{
-    l->context->valid = above(l, x[1], -0.5);
-    stream_put(l, "global", above(l, x[1], 0.5));
-    return attended(l, x[0]);
-}
-
-static tensor lra_masked(layer *l, const tensor *x)
-{
-    stream_put(l, "global", above(l, x[1], 0.5));
-    return longformer(l, x[0], TENSOR_NONE);
-}
-
-/* clang-format off */
-#define LINEAR(name) \
-    {name ".weight", name ".weight", TRANSPOSED}, {name ".bias", name ".bias", AS_IT_IS}
-#define GLOBAL_LINEAR LINEAR("query_global"), LINEAR("key_global"), LINEAR("value_global")
-static const struct outside_name port[] = {
-    LINEAR("query"), LINEAR("key"), LINEAR("value"), {0}};
-static const struct outside_name port_both[] = {
-    LINEAR("query"), LINEAR("key"), LINEAR("value"), GLOBAL_LINEAR, {0}};
-static const struct outside_name lra_names[] = {
-    {"query.weight", "query_sliding_window/kernel", AS_IT_IS},
-    {"key.weight", "key_sliding_window/kernel", AS_IT_IS},
-    {"value.weight", "value_sliding_window/kernel", AS_IT_IS},
-    {"query_global.weight", "query_global/kernel", AS_IT_IS},
-    {"key_global.weight", "key_global/kernel", AS_IT_IS},
-    {"value_global.weight", "value_global/kernel", AS_IT_IS},
-    {"output.weight", "out/kernel", AS_IT_IS},
-    {0}};
-static const char *const masked[] = {"x", "attention_mask", NULL};
-static const char *const marked[] = {"x", "global", NULL};
-
-#define PORT "width=8 heads=2 layers=1 length=16 window=4 "
-#define LRA "form=lra width=16 heads=2 head_width=4 layers=1 length=15 attention_bias=0 " \
-    "output_bias=0 "
-
-static const struct outside_section outside[] = {
-    {"port/sliding_chunks", .overrides = PORT "global=0", .names = port, .apply = port_layer},
-    {"port/sliding_chunks_padded", "port/sliding_chunks", PORT "global=0", .names = port,
-     .inputs = masked, .apply = port_masked},
-    {"port/sliding_chunks_global", "port/sliding_chunks", PORT "global=1", .names = port_both,
-     .inputs = masked, .apply = port_masked},
-    {"lra/window4", .overrides = LRA "window=4", .names = lra_names},
-    {"lra/window4_causal", "lra/window4", LRA "window=4", .names = lra_names, .causal = true},
-    {"lra/window4_global", "lra/window4", LRA "window=4", .names = lra_names, .inputs = marked,
-     .apply = lra_masked},
-    {"lra/window5", "lra/window4", LRA "window=5", .names = lra_names},
-    {"lra/encoder", .overrides = "form=lra window=4", .names = lra_names,
-     .encoder = "LongformerAttention_1"},
-    {0}};
 
 /* ---- descriptor ---- */
 
@@ -560,6 +485,7 @@ static const char *legal(const struct assay_config *c)
 
 static const char *const forms[] = {"paper", "lra", NULL};
 
+/* clang-format off */
 const struct assay_variant assay_variant_longformer = {
     .id = "longformer",
     .title = "Longformer: The Long-Document Transformer",
@@ -614,7 +540,7 @@ const struct assay_variant assay_variant_longformer = {
         {CLAIM_OUTSIDE, "the authors' layers, padded and with global tokens; the benchmark's "
          "layers and encoder", outside_meets_sections, 0},
         {0}},
-    .outside = outside,
+    .outside = outside_longformer,
     .untested = "Accuracies of the Long Range Arena (35.63, 62.85, 56.89, 42.22, 69.71) and bits per "
                 "character (1.00, 1.10) need the full-size runs. That the mixer has 7 d^2 weights "
                 "follows from the formula of its parameters.",

@@ -19,7 +19,7 @@
 #include <stdio.h>
 
 #include "ref/arith.h"
-#include "ref/claim.h"
+#include "variants/outside.h"
 
 enum { SOFTMAX, RELU, TRIGONOMETRIC };
 enum { FEATURES, KERNEL, PROJECTION, EPS, KERNEL_EPS, KEY_STABILISER, GUARD, EQUAL_LENGTHS, FORM };
@@ -81,7 +81,7 @@ static tensor trigonometric_features(layer *l, tensor u, tensor projected)
 }
 
 /* z [b, h, n, w] -> phi(z). `port`: detached stabilisers, and the relu kernel on scaled z. */
-static tensor features(layer *l, tensor z, bool query, bool port)
+tensor performer_features(layer *l, tensor z, bool query, bool port)
 {
     tape *t = l->t;
     if (!z)
@@ -99,10 +99,19 @@ static tensor features(layer *l, tensor z, bool query, bool port)
                                 : trigonometric_features(l, u, projected);
 }
 
+static tensor with_ones(tape *t, tensor v)
+{
+    if (!v)
+        return TENSOR_NONE;
+    tensor ones = tape_filled(t, SHAPE(dim_of(v, 0), dim_of(v, 1), dim_of(v, 2), 1), 1);
+    return concat(t, 3, 2, (tensor[]){v, ones});
+}
+
 /* Numerators and, as one more column, denominators: [b, h, n, v + 1]. */
-static tensor sums(layer *l, tensor q, tensor k, tensor v, bool causal)
+tensor performer_sums(layer *l, tensor q, tensor k, tensor v, bool causal)
 {
     tape *t = l->t;
+    v = with_ones(t, v);
     if (!q || !k || !v)
         return TENSOR_NONE;
     if (!causal)
@@ -117,7 +126,7 @@ static tensor sums(layer *l, tensor q, tensor k, tensor v, bool causal)
 }
 
 /* A denominator of at most `guard` gets twice that. sums: [b, h, n, v + 1] -> [b, h, n, v] */
-static tensor normalised(layer *l, tensor sums, double guard)
+tensor performer_normalised(layer *l, tensor sums, double guard)
 {
     tape *t = l->t;
     if (!sums)
@@ -129,14 +138,6 @@ static tensor normalised(layer *l, tensor sums, double guard)
         d = add(t, d, scale(t, offset(t, small, 1), guard));
     }
     return multiply(t, numerator, reciprocal(t, d));
-}
-
-static tensor with_ones(tape *t, tensor v)
-{
-    if (!v)
-        return TENSOR_NONE;
-    tensor ones = tape_filled(t, SHAPE(dim_of(v, 0), dim_of(v, 1), dim_of(v, 2), 1), 1);
-    return concat(t, 3, 2, (tensor[]){v, ones});
 }
 
 /* phi [b, h, n, m] of padding keys is zero. */
@@ -151,14 +152,14 @@ static tensor without_padding(layer *l, tensor phi)
 }
 
 /* heads [b, n, h, w] -> [b, n, h, w] */
-static tensor favor(layer *l, const struct heads *h, bool causal)
+tensor performer_favor(layer *l, const struct heads *h, bool causal)
 {
     tape *t = l->t;
     tensor q = transpose(t, h->query, 1, 2), k = transpose(t, h->key, 1, 2);
-    tensor v = transpose(t, h->value, 1, 2), query = features(l, q, true, false);
-    tensor key = without_padding(l, features(l, k, false, false));
+    tensor v = transpose(t, h->value, 1, 2), query = performer_features(l, q, true, false);
+    tensor key = without_padding(l, performer_features(l, k, false, false));
     double guard = kernel(l) == RELU ? 0 : hyper(l, "guard");
-    tensor y = normalised(l, sums(l, query, key, with_ones(t, v), causal), guard);
+    tensor y = performer_normalised(l, performer_sums(l, query, key, v, causal), guard);
     return transpose(t, y, 1, 2);
 }
 
@@ -172,7 +173,7 @@ static tensor performer(layer *l, tensor x, tensor memory)
     h.query = split_heads(l, apply_linear(l, "query", x, all, c->attention_bias), c->heads);
     h.key = split_heads(l, apply_linear(l, "key", from, all, c->attention_bias), c->heads);
     h.value = split_heads(l, apply_linear(l, "value", from, all, c->attention_bias), c->heads);
-    tensor y = favor(l, &h, l->context->causal && !memory);
+    tensor y = performer_favor(l, &h, l->context->causal && !memory);
     return apply_linear(l, "output", merge_heads(l, y), c->stream, c->output_bias);
 }
 
@@ -186,7 +187,7 @@ enum { N = 12, W = 4 };
 static tensor weights(struct claim_alone *a, bool causal)
 {
     tensor query = transpose(a->t, a->h.query, 1, 2), key = transpose(a->t, a->h.key, 1, 2);
-    tensor q = features(&a->l, query, true, false), k = features(&a->l, key, false, false);
+    tensor q = performer_features(&a->l, query, true, false), k = performer_features(&a->l, key, false, false);
     tensor w = matmul_nt(a->t, q, k);
     int32_t before[N * N];
     for (int e = 0; e < N * N; e++)
@@ -208,7 +209,7 @@ static void equals_the_quadratic_form(struct claim *c)
     static const char *const kernels[] = {SMALL "key_stabiliser=0", SMALL "form=lra"};
     struct claim_alone a;
     for (int i = 0; i < 4 && claim_alone(c, &a, kernels[i / 2], 0); i++) {
-        tensor linear = favor(&a.l, &a.h, i % 2);
+        tensor linear = performer_favor(&a.l, &a.h, i % 2);
         tensor w = weights(&a, i % 2);
         claim_close(c, linear, weighted(a.t, w, a.h.value), 8 * (N + 16), 0,
                     i % 2 ? "causal: factored and brute force" : "factored and brute force");
@@ -224,13 +225,13 @@ static void weights_are_positive_and_sum_to_one(struct claim *c)
     tensor ones = tape_filled(a.t, a.h.value->shape, 1), w = weights(&a, false);
     struct heads one = {a.h.query, a.h.key, ones}, zero = a.h;
     /* eps keeps every feature positive; both sums are of the same N m terms. */
-    claim_close(c, favor(&a.l, &one, false), ones, 4 * (N + 16), 1, "rows sum to 1");
+    claim_close(c, performer_favor(&a.l, &one, false), ones, 4 * (N + 16), 1, "rows sum to 1");
     bool positive = w != TENSOR_NONE;
     for (size_t i = 0; positive && i < elements_of(w); i++)
         positive = claim_value(c, w, i) > 0;
     claim_true(c, positive, "every weight is positive");
     zero.key = scale(a.t, a.h.key, 0);
-    tensor y = favor(&a.l, &zero, false), mean = mean_over(a.t, a.h.value, 1);
+    tensor y = performer_favor(&a.l, &zero, false), mean = mean_over(a.t, a.h.value, 1);
     tensor means = expand(a.t, mean, a.h.value->shape);
     claim_close(c, y, means, 4 * (N + 16), 0, "keys of zero: the mean of the values");
     if (!claim_alone(c, &a, SMALL "kernel=trigonometric features=4", 0))
@@ -310,7 +311,7 @@ static void more_features_come_closer(struct claim *c)
             return;
         a.h.query = scale(a.t, a.h.query, 0.5); /* the variance grows with exp(|q + k|^2) */
         a.h.key = scale(a.t, a.h.key, 0.5);
-        tensor approximate = favor(&a.l, &a.h, false);
+        tensor approximate = performer_favor(&a.l, &a.h, false);
         tensor whole = attention(a.t, a.h.query, a.h.key, a.h.value, NULL);
         tensor difference = subtract(a.t, whole, approximate);
         error[i] = claim_value(c, sum_all(a.t, square(a.t, difference)), 0);
@@ -340,47 +341,6 @@ static void rows_are_orthogonal(struct claim *c)
     /* chi^2 with 4 degrees has variance 8: 5 standard errors of 8192 of them. */
     claim_true(c, total > W - 0.16 && total < W + 0.16, "mean squared length %.3f of %d", total, W);
 }
-
-/* ---- what other code computes ---- */
-
-/* clang-format off */
-static tensor bare(layer *l, const tensor *x)
-{
-    return favor(l, &(struct heads){x[0], x[1], x[2]}, l->context->causal);
-}
-
-/* The port: [b, h, n, w], eps 1e-6 on the sum of keys where causal, no guard. */
-static tensor port(layer *l, const tensor *x)
-{
-    tensor q = features(l, x[0], true, true), k = features(l, x[1], false, true);
-    tensor y = sums(l, q, k, with_ones(l->t, x[2]), l->context->causal);
-    if (l->context->causal && y) {
-        tensor more = scale(l->t, sum_over(l->t, q, -1), 1e-6), none = scale(l->t, x[2], 0);
-        y = add(l->t, y, concat(l->t, 3, 2, (tensor[]){none, more}));
-    }
-    return normalised(l, y, 0);
-}
-
-static const char *const qkv[] = {"q", "k", "v", NULL};
-static const struct outside_name drawn[] = {{"omega", "/buffer/projection", AS_IT_IS}, {0}};
-#define SECTION(name, options, how, names_, is_causal) \
-    {name, .overrides = SMALL "features=6 pad_is_zero=0 " options, .names = names_, .inputs = qkv, \
-     .apply = how, .causal = is_causal}
-
-static const struct outside_section outside[] = {
-    SECTION("lra/softmax", "", bare, drawn, false),
-    SECTION("lra/softmax_causal", "", bare, drawn, true),
-    SECTION("lra/sincos", "kernel=trigonometric", bare, drawn, false),
-    SECTION("lra/generalized", "kernel=relu projection=0", bare, NULL, false),
-    SECTION("lra/generalized_causal", "kernel=relu projection=0", bare, NULL, true),
-    SECTION("lra/generalized_ortho", "kernel=relu", bare, drawn, false),
-    SECTION("port/softmax", "eps=1e-4", port, drawn, false),
-    SECTION("port/softmax_causal", "eps=1e-4", port, drawn, true),
-    SECTION("port/generalized", "kernel=relu", port, drawn, false),
-    SECTION("port/generalized_causal", "kernel=relu", port, drawn, true),
-    {"lra/encoder", .overrides = "form=lra", .names = outside_lra_projections,
-     .encoder = "MultiHeadDotProductAttention_1"},
-    {0}};
 
 /* ---- descriptor ---- */
 
@@ -418,6 +378,7 @@ static const char *legal(const struct assay_config *c)
 static const char *const forms[] = {"paper", "lra", NULL};
 static const char *const kernels[] = {"softmax", "relu", "trigonometric", NULL};
 
+/* clang-format off */
 const struct assay_variant assay_variant_performer = {
     .id = "performer",
     .title = "Rethinking Attention with Performers",
@@ -480,7 +441,7 @@ const struct assay_variant assay_variant_performer = {
         {CLAIM_OUTSIDE, "the authors' attention functions; the benchmark's encoder; the port's",
          outside_meets_sections, 0},
         {0}},
-    .outside = outside,
+    .outside = outside_performer,
     .untested = "Accuracies of the Long Range Arena (18.01, 65.40, 53.82, 42.77, 77.05) need the "
                 "full-size runs.",
     .legal = legal,

@@ -27,7 +27,7 @@
  * the output shows. */
 #include "ref/arith.h"
 #include "ref/buckets.h"
-#include "ref/claim.h"
+#include "variants/outside.h"
 
 enum { BUCKETS, ROUNDS, CHUNK, WITHIN, COUNTED, RESIDUAL, RECOMPUTED, FORM };
 
@@ -225,7 +225,7 @@ static tensor attended(layer *l, const struct lsh *h, tensor q, tensor k, tensor
 }
 
 /* q, v [b, n, h, w] -> [b, n, h w] */
-static tensor by_buckets(layer *l, tensor q, tensor v)
+tensor reformer_by_buckets(layer *l, tensor q, tensor v)
 {
     tape *t = l->t;
     const struct assay_config *c = config_of(l);
@@ -265,7 +265,7 @@ static tensor reformer(layer *l, tensor x, tensor memory)
     size_t inner = c->heads * c->head_width;
     tensor q = split_heads(l, apply_linear(l, "query", x, inner, c->attention_bias), c->heads);
     tensor v = split_heads(l, apply_linear(l, "value", x, inner, c->attention_bias), c->heads);
-    tensor y = q ? by_buckets(l, q, v) : TENSOR_NONE;
+    tensor y = q ? reformer_by_buckets(l, q, v) : TENSOR_NONE;
     return lra(c) ? y : apply_linear(l, "output", y, c->stream, c->output_bias);
 }
 
@@ -482,7 +482,7 @@ static void one_chunk_is_full_attention(struct claim *c)
             all[e] = causal ? e % N < e / N : e % N != e / N;
         if (i >= 4)
             without_rotations(&a);
-        tensor y = by_buckets(&a.l, a.h.query, a.h.value);
+        tensor y = reformer_by_buckets(&a.l, a.h.query, a.h.value);
         close_to(c, y, under_a_mask(&a, all, false), a.h.value, overrides[i / 2] + sizeof SMALL - 1);
     }
     int32_t all[N * N];
@@ -490,7 +490,7 @@ static void one_chunk_is_full_attention(struct claim *c)
         all[e] = e % N != e / N;
     if (!claim_alone(c, &a, SMALL "chunk=4 within=0 rounds=1", 0))
         return;
-    tensor y = by_buckets(&a.l, a.h.query, a.h.value), whole = under_a_mask(&a, all, false);
+    tensor y = reformer_by_buckets(&a.l, a.h.query, a.h.value), whole = under_a_mask(&a, all, false);
     claim_differs(c, y, whole, 1e6, "three chunks, of which two are seen, and full attention");
 }
 
@@ -506,7 +506,7 @@ static void rounds_merge_to_one_softmax(struct claim *c)
             return;
         a.pass->context->causal = causal;
         count_pairs(&a, hashed(&a.l, a.h.query), 3, times);
-        tensor y = by_buckets(&a.l, a.h.query, a.h.value), one = under_a_mask(&a, times, false);
+        tensor y = reformer_by_buckets(&a.l, a.h.query, a.h.value), one = under_a_mask(&a, times, false);
         tensor many = under_a_mask(&a, times, true);
         close_to(c, y, counted ? one : many, a.h.value,
                  counted ? "rounds by log-sum-exp, and one softmax over their union"
@@ -551,7 +551,7 @@ static void the_future_is_not_read(struct claim *c)
     if (!claim_alone(c, &a, SMALL "chunk=4 rounds=2", 0))
         return;
     a.pass->context->causal = true;
-    tensor y = by_buckets(&a.l, a.h.query, a.h.value);
+    tensor y = reformer_by_buckets(&a.l, a.h.query, a.h.value);
     tensor early = slice(a.t, y, 1, 0, 6), cotangent = claim_random(c, a.t, SHAPE(1, 6, WIDTH), 3);
     claim_backward(c, a.pass, 1, &early, &cotangent);
     tensor of[] = {a.h.query, a.h.value};
@@ -605,103 +605,6 @@ static void feed_forward_in_chunks(struct claim *c)
     tensor whole = apply_ffn(&l, "ffn", x);
     claim_equal_bits(c, l.t, concat(l.t, 1, 3, part), whole, "three chunks of 4 tokens and all 12");
 }
-
-/* ---- what other code computes ---- */
-
-/* Heads are samples there. x: qk, v [b, n, w] */
-static tensor on_heads(layer *l, const tensor *x)
-{
-    struct assay_shape shape = SHAPE(dim_of(x[0], 0), dim_of(x[0], 1), 1, width_of(x[0]));
-    tensor q = reshape(l->t, x[0], shape), v = reshape(l->t, x[1], shape);
-    return by_buckets(l, q, v);
-}
-
-/* The port's streams end as their mean. x: [b, n, d] */
-static tensor mean_of_streams(layer *l, const tensor *x)
-{
-    tensor y = reversible_stack(l, x[0], hyper(l, "recomputed") > 0);
-    return reshape(l->t, mean_over(l->t, y, 0), x[0]->shape);
-}
-
-#define HEADS "heads=1 width=4 layers=1 pad_is_zero=0 attention_bias=0 hash_buckets=4 rounds=2 "
-#define ACROSS HEADS "within=0 counted=0 chunk=4 length=16 "
-#define FULL HEADS "within=0 rounds=1 chunk=8 length=8 "
-
-static const char *const heads_in[] = {"qk", "v", NULL};
-
-/* clang-format off */
-static const struct outside_name rotations[] = {
-    {"rotations", "/buffer/rotations", AS_IT_IS},
-    {0},
-};
-static const struct outside_name port[] = {
-    {"query.weight", "toqk.weight", TRANSPOSED},
-    {"value.weight", "tov.weight", TRANSPOSED},
-    {"output.weight", "to_out.weight", TRANSPOSED},
-    {"output.bias", "to_out.bias", AS_IT_IS},
-    {"rotations", "/buffer/rotations", AS_IT_IS},
-    {0},
-};
-#define MIXER(i, ours, theirs, how) \
-    {"block." #i ".mixer." ours, "layers.blocks." #i ".f.net.fn." theirs, how}
-#define FEED(i, ours, theirs, how) \
-    {"block." #i ".ffn." ours, "layers.blocks." #i ".g.net.fn.fn." theirs, how}
-#define NORM(i, ours, theirs) \
-    {"block." #i "." ours, "layers.blocks." #i "." theirs, AS_IT_IS}
-#define BLOCK(i) \
-    MIXER(i, "query.weight", "toqk.weight", TRANSPOSED), \
-    MIXER(i, "value.weight", "tov.weight", TRANSPOSED), \
-    MIXER(i, "output.weight", "to_out.weight", TRANSPOSED), \
-    MIXER(i, "output.bias", "to_out.bias", AS_IT_IS), \
-    FEED(i, "in.weight", "w1.weight", TRANSPOSED), FEED(i, "in.bias", "w1.bias", AS_IT_IS), \
-    FEED(i, "out.weight", "w2.weight", TRANSPOSED), FEED(i, "out.bias", "w2.bias", AS_IT_IS), \
-    NORM(i, "norm1.gain", "f.net.norm.weight"), NORM(i, "norm1.bias", "f.net.norm.bias"), \
-    NORM(i, "norm2.gain", "g.net.norm.weight"), NORM(i, "norm2.bias", "g.net.norm.bias"), \
-    {"block." #i ".mixer.rotations", "/buffer/rotations", {.index = i}}
-static const struct outside_name port_blocks[] = {BLOCK(0), BLOCK(1), {0}};
-static const struct outside_name lra_names[] = {
-    {"query.weight", "query/kernel", AS_IT_IS},
-    {"value.weight", "value/kernel", AS_IT_IS},
-    {"rotations", "/buffer/rotations", AS_IT_IS},
-    {0},
-};
-
-#define PORT \
-    "heads=2 width=8 hidden=16 activation=gelu norm_eps=1e-5 layers=2 length=16 pad_is_zero=0 " \
-    "attention_bias=0 hash_buckets=4 rounds=2 chunk=4 within=0 counted=0 "
-#define LRA "form=lra width=16 heads=2 head_width=8 layers=1 hash_buckets=4 chunk=4 length=16 "
-
-static const struct outside_section outside[] = {
-    {"port/full_qk", .overrides = FULL, .inputs = heads_in, .apply = on_heads},
-    {"port/full_qk_causal", .overrides = FULL, .inputs = heads_in, .apply = on_heads,
-     .causal = true},
-    {"port/lsh", .overrides = ACROSS, .names = rotations, .inputs = heads_in, .apply = on_heads},
-    {"port/lsh_1hash", .overrides = ACROSS "rounds=1", .names = rotations, .inputs = heads_in,
-     .apply = on_heads},
-    {"port/lsh_causal", .overrides = ACROSS, .names = rotations, .inputs = heads_in,
-     .apply = on_heads, .causal = true},
-    {"port/lsh_causal_no_duplicates", .overrides = ACROSS "counted=1", .names = rotations,
-     .inputs = heads_in, .apply = on_heads, .causal = true},
-    {"port/lsh_causal_within_bucket", .overrides = ACROSS "within=1", .names = rotations,
-     .inputs = heads_in, .apply = on_heads, .causal = true},
-    {"port/lsh_masked", .overrides = ACROSS, .names = rotations, .inputs = heads_in,
-     .apply = on_heads},
-    {"port/lsh_paper_causal", .overrides = ACROSS "within=1 counted=1", .names = rotations,
-     .inputs = heads_in, .apply = on_heads, .causal = true},
-    {"port/self_attention_causal", .overrides = PORT, .names = port, .causal = true},
-    {"port/reversible_causal", .overrides = PORT "recomputed=0", .names = port_blocks,
-     .apply = mean_of_streams, .path = "", .causal = true},
-    {"port/reversible_causal", .overrides = PORT "recomputed=1", .names = port_blocks,
-     .apply = mean_of_streams, .path = "", .causal = true},
-    {"lra/attention", .overrides = LRA "rounds=1", .names = lra_names},
-    {"lra/attention_2hashes", "lra/attention", LRA "rounds=2", .names = lra_names},
-    {"lra/attention_divisible", "lra/attention", LRA "rounds=1", .names = lra_names},
-    {"lra/encoder", .overrides = "form=lra head_width=8 hash_buckets=10 chunk=10 rounds=1",
-     .names = lra_names, .encoder = "ReformerAttention_1"},
-    {0},
-};
-
-/* clang-format on */
 
 /* ---- descriptor ---- */
 
@@ -862,7 +765,7 @@ const struct assay_variant assay_variant_reformer = {
         {CLAIM_OUTSIDE, "the port's attention, layer and network; the benchmark's layers, encoder",
          outside_meets_sections, 0},
         {0}},
-    .outside = outside,
+    .outside = outside_reformer,
     .untested = "Bits per dimension (enwik8 1.05), the copying task and the accuracies of the Long "
                 "Range Arena (37.27, 56.10, 53.40, 38.07, 68.50) need the full-size runs.",
     .resolve = resolve,

@@ -25,10 +25,10 @@
  * (the benchmark's code refuses one that isn't full) and are no keys; no noise.
  * Deviations: one softmax over local and sorted keys as in open code (the paper's formula adds
  * their scores); the mixture with full attention is left out; attention_dropout isn't applied.
- * What the port does otherwise is in ports/sinkhorn_transformer.c, for the outside check. */
+ * What the port does otherwise is in outside/sinkhorn_transformer.c. */
 #include <stdio.h>
 
-#include "variants/ports/sinkhorn_transformer.h"
+#include "variants/outside.h"
 
 enum { BLOCK, ROUNDS, TEMPERATURE, NETWORK, SORTCUT, MOST, FORM };
 
@@ -286,7 +286,7 @@ static tensor sorted_attention(layer *l, const struct heads *h, tensor weights)
 /* ---- the benchmark's form ---- */
 
 /* S is cut to -1 .. 1 before exp. */
-static tensor clipped(tape *t, tensor s)
+tensor sinkhorn_clipped(tape *t, tensor s)
 {
     if (!s)
         return TENSOR_NONE;
@@ -307,7 +307,7 @@ static tensor benchmark_weights(layer *l, tensor key)
         return softmax(t, scores, -1, TENSOR_NONE, false);
     tensor s = divide_by(t, scores, hyper(l, "temperature"));
     s = sinkhorn_balanced(t, reshape(t, s, SHAPE(b * h, n, n)), rounds);
-    return reshape(t, clipped(t, s), SHAPE(b, n, h, n));
+    return reshape(t, sinkhorn_clipped(t, s), SHAPE(b, n, h, n));
 }
 
 /* Pairs of members of a group: i32 [b N, 1, B, B], or NONE for all. Local: both are tokens at the
@@ -591,53 +591,6 @@ static void descriptors_end_with_the_first_token(struct claim *c)
     claim_differs(c, after[0], after[1], 1000, "scores of block 2");
 }
 
-/* ---- what other code computes: the benchmark ---- */
-
-static tensor lra_operator(layer *l, const tensor *x)
-{
-    return clipped(l->t, sinkhorn_balanced(l->t, divide_by(l->t, x[0], 0.75), 3));
-}
-
-/* clang-format off */
-#define PROJECTIONS \
-    {"query.weight", "query/kernel", AS_IT_IS}, {"key.weight", "key/kernel", AS_IT_IS}, \
-    {"value.weight", "value/kernel", AS_IT_IS}, {"output.weight", "out/kernel", AS_IT_IS}
-static const struct outside_name lra_names[] = {
-    PROJECTIONS, {"sort.weight", "DenseGeneral_3/kernel", AS_IT_IS}, {0}};
-
-static const char *const logits[] = {"log_alpha", NULL};
-static const char *const ratio[] = {"r", "/buffer/u", NULL};
-static const char *const plain[] = {"q", "k", "v", NULL};
-static const char *const drawn[] = {"q", "k", "v", "/buffer/u", NULL};
-static const char *const simple[] = {"q", "k", "v", "/param/sort_net.linear", "/buffer/u", NULL};
-static const char *const null[] = {"q", "k", "v", "/param/null_keys", "/param/null_values", NULL};
-static const char *const simple_null[] = {"q", "k", "v", "/param/null_keys",
-                                          "/param/null_values", "/param/sort_net.linear", NULL};
-
-#define PORT(name, list, function) \
-    {"port/" name, .overrides = "length=16 width=8 heads=2 layers=1 block=4", .inputs = list, \
-     .apply = function}
-#define LRA "form=lra block=4 width=16 heads=2 head_width=4 layers=1 length=16 blocks=5 " \
-    "attention_bias=0 output_bias=0 "
-
-static const struct outside_section outside[] = {
-    PORT("operator", logits, sinkhorn_port_operator),
-    PORT("gumbel_sinkhorn", ratio, sinkhorn_port_gumbel),
-    PORT("attention", drawn, sinkhorn_port_sinkhorn),
-    PORT("attention_simple_sort_net", simple, sinkhorn_port_simple),
-    PORT("attention_sortcut", drawn, sinkhorn_port_sortcut),
-    PORT("attention_topk", plain, sinkhorn_port_largest),
-    PORT("causal", null, sinkhorn_port_causal),
-    PORT("causal_simple_sort_net", simple_null, sinkhorn_port_causal_simple),
-    {"lra/operator", .overrides = LRA, .inputs = logits, .apply = lra_operator},
-    {"lra/softmax", .overrides = LRA "rounds=0", .names = lra_names},
-    {"lra/softmax_padded", "lra/softmax", LRA "rounds=0", .names = lra_names},
-    {"lra/sinkhorn", "lra/softmax", LRA "rounds=1 temperature=1", .names = lra_names},
-    {"lra/encoder", .names = lra_names,
-     .overrides = "form=lra block=4 rounds=0 blocks=25 length=16 pool=mean head_hidden=0",
-     .encoder = "SinkhornAttention_1"},
-    {0}};
-
 /* ---- descriptor ---- */
 
 static double extra_parameters(const struct assay_config *c)
@@ -713,6 +666,7 @@ static const char *legal(const struct assay_config *c)
 static const char *const forms[] = {"paper", "lra", NULL};
 static const char *const networks[] = {"linear", "relu", NULL};
 
+/* clang-format off */
 const struct assay_variant assay_variant_sinkhorn_transformer = {
     .id = "sinkhorn_transformer",
     .title = "Sparse Sinkhorn Attention",
@@ -775,7 +729,7 @@ const struct assay_variant assay_variant_sinkhorn_transformer = {
         {CLAIM_OUTSIDE, "the port's layers with their noise; the benchmark's layers and encoder",
          outside_meets_sections, 0},
         {0}},
-    .outside = outside,
+    .outside = outside_sinkhorn_transformer,
     .untested = "Accuracies of the Long Range Arena (33.67, 61.20, 53.83, 41.23, 67.45) need the "
                 "full-size runs, and so does the paper's exact match on sorting numbers.",
     .legal = legal,

@@ -26,7 +26,7 @@
 #include <string.h>
 
 #include "ref/arith.h"
-#include "ref/claim.h"
+#include "variants/outside.h"
 
 enum { ATTENTION, KERNEL, WARM, FADE, GAIN, IDENTITY };
 
@@ -34,17 +34,17 @@ static const double batch_eps = 1e-5, attention_eps = 1e-6, keep = 0.9;
 
 /* ---- the norm ---- */
 
-static bool warming(const struct assay_config *c, double progress)
+bool slab_warming(const struct assay_config *c, double progress)
 {
     return progress < c->hyper[WARM];
 }
 
 /* lambda, a scalar of binary32 */
-static double fading(const struct assay_config *c, double progress)
+double slab_fading(const struct assay_config *c, double progress)
 {
     double end = assay_scalar_add(ASSAY_F32, c->hyper[WARM], c->hyper[FADE]);
     double left = assay_scalar_sub(ASSAY_F32, end, progress);
-    if (warming(c, progress))
+    if (slab_warming(c, progress))
         return 1;
     if (left <= 0)
         return 0;
@@ -52,12 +52,7 @@ static double fading(const struct assay_config *c, double progress)
     return left < 1 ? left : 1;
 }
 
-/* g (x - mean) / sqrt(variance + eps) + bias + eta x; all but x and eta: [d] or [1, d] */
-struct rep_bn {
-    tensor gain, bias, identity, mean, variance;
-};
-
-static tensor rep_bn_of(tape *t, tensor x, struct rep_bn n)
+tensor slab_rep_bn_of(tape *t, tensor x, struct slab_norm n)
 {
     tensor deviation = square_root(t, offset(t, n.variance, batch_eps));
     tensor normal = divide(t, subtract(t, x, n.mean), deviation);
@@ -71,7 +66,7 @@ static tensor rep_bn(layer *l, tensor x)
     tape *t = l->t;
     size_t d = width_of(x), rows = rows_of(x);
     double gain = hyper(l, "batch_gain"), identity = hyper(l, "identity");
-    struct rep_bn n;
+    struct slab_norm n;
     n.gain = param(l, "batch.gain", SHAPE(d), init_constant(gain));
     n.bias = param(l, "batch.bias", SHAPE(d), init_zeros());
     n.identity = param(l, "identity", SHAPE(1), init_constant(identity));
@@ -86,7 +81,7 @@ static tensor rep_bn(layer *l, tensor x)
         buffer_emit(l, "batch.mean", n.mean, keep);
         buffer_emit(l, "batch.variance", scale(t, n.variance, unbiased), keep);
     }
-    return rep_bn_of(t, x, n);
+    return slab_rep_bn_of(t, x, n);
 }
 
 /* PRepBN. The first walk through the model declares both norms. */
@@ -96,9 +91,9 @@ static tensor faded_norm(layer *l, tensor x)
     bool all = l->model->declaring, train = c->train;
     if (!x)
         return TENSOR_NONE;
-    double lambda = train ? fading(config_of(l), c->progress) : 0;
+    double lambda = train ? slab_fading(config_of(l), c->progress) : 0;
     tensor old = all || lambda > 0 ? assay_reference_slots.norm(l, x) : TENSOR_NONE;
-    if (train && !all && warming(config_of(l), c->progress))
+    if (train && !all && slab_warming(config_of(l), c->progress))
         return old;
     tensor new = rep_bn(l, x);
     if (!train || lambda <= 0)
@@ -180,7 +175,7 @@ static const char *const norm_parts[] = {"batch.gain", "batch.bias", "identity",
                                          "batch.variance"};
 
 /* The norm at a path, from the model, or into it. */
-static struct rep_bn norm_from(const struct assay_model *m, tape *t, const char *path)
+struct slab_norm slab_norm_from(const struct assay_model *m, tape *t, const char *path)
 {
     tensor part[5];
     char name[2 * ASSAY_NAME_MAX];
@@ -188,10 +183,10 @@ static struct rep_bn norm_from(const struct assay_model *m, tape *t, const char 
         snprintf(name, sizeof name, "%s.%s", path, norm_parts[i]);
         part[i] = model_tensor(m, t, name);
     }
-    return (struct rep_bn){part[0], part[1], part[2], part[3], part[4]};
+    return (struct slab_norm){part[0], part[1], part[2], part[3], part[4]};
 }
 
-static bool norm_into(struct assay_model *m, const char *path, struct rep_bn n)
+bool slab_norm_into(struct assay_model *m, const char *path, struct slab_norm n)
 {
     const tensor part[] = {n.gain, n.bias, n.identity, n.mean, n.variance};
     char name[2 * ASSAY_NAME_MAX];
@@ -204,7 +199,7 @@ static bool norm_into(struct assay_model *m, const char *path, struct rep_bn n)
 }
 
 /* RepBN, then weight [d, out] and bias [out] or NONE, become diag(a) W and t W + bias. */
-static void folded(tape *t, struct rep_bn n, tensor *weight, tensor *bias)
+void slab_folded(tape *t, struct slab_norm n, tensor *weight, tensor *bias)
 {
     size_t d = elements_of(n.gain);
     tensor slope = divide(t, n.gain, square_root(t, offset(t, n.variance, batch_eps)));
@@ -225,13 +220,13 @@ static bool fold(const struct assay_model *from, struct assay_model *to, tape *t
     tensor w = model_tensor(from, t, weight), b = model_tensor(from, t, bias);
     if (!w || !b)
         return false;
-    folded(t, norm_from(from, t, norm), &w, &b);
+    slab_folded(t, slab_norm_from(from, t, norm), &w, &b);
     return model_store(to, weight, w) && model_store(to, bias, b);
 }
 
 /* Every block's norms into what reads them; the last norm into the head, since a mean over tokens
  * and a linear layer commute. */
-static bool fold_all(const struct assay_model *from, struct assay_model *to, tape *t, bool last)
+bool slab_fold_all(const struct assay_model *from, struct assay_model *to, tape *t, bool last)
 {
     static const char *const pairs[][2] = {{"norm1", "mixer.query"},
                                            {"norm1", "mixer.key"},
@@ -257,9 +252,9 @@ static double largest(struct claim *c, tensor x)
 }
 
 /* As after some training. */
-static struct rep_bn random_norm(struct claim *c, tape *t, uint64_t seed)
+static struct slab_norm random_norm(struct claim *c, tape *t, uint64_t seed)
 {
-    struct rep_bn n;
+    struct slab_norm n;
     n.gain = claim_random(c, t, SHAPE(16), seed);
     n.bias = claim_random(c, t, SHAPE(16), seed + 1);
     n.identity = claim_random(c, t, SHAPE(1), seed + 2);
@@ -276,18 +271,18 @@ static void norms_fold_into_linear_layers(struct claim *c)
     tape *t = claim_tape(c);
     if (!t)
         return;
-    struct rep_bn n = random_norm(c, t, 1), size;
+    struct slab_norm n = random_norm(c, t, 1), size;
     tensor x = claim_random(c, t, SHAPE(40, 16), 6), w = claim_random(c, t, SHAPE(16, 24), 7),
            b = claim_random(c, t, SHAPE(24), 8), weight = w, bias = b;
-    tensor y = linear(t, rep_bn_of(t, x, n), w, b);
+    tensor y = linear(t, slab_rep_bn_of(t, x, n), w, b);
     size.gain = absolute(t, n.gain);
     size.bias = absolute(t, n.bias);
     size.identity = absolute(t, n.identity);
     size.mean = negate(t, absolute(t, n.mean));
     size.variance = n.variance;
-    tensor magnitude = rep_bn_of(t, absolute(t, x), size), largest_b = absolute(t, b);
+    tensor magnitude = slab_rep_bn_of(t, absolute(t, x), size), largest_b = absolute(t, b);
     magnitude = linear(t, magnitude, absolute(t, w), largest_b);
-    folded(t, n, &weight, &bias);
+    slab_folded(t, n, &weight, &bias);
     claim_close(c, y, linear(t, x, weight, bias), 2 * 25, largest(c, magnitude),
                 "RepBN and a linear layer, and the merged layer");
 }
@@ -309,13 +304,13 @@ static void the_whole_model_folds(struct claim *c)
     static const char *const norms[] = {"block.0.norm1", "block.0.norm2", "block.1.norm1",
                                         "block.1.norm2", "final"};
     for (uint64_t i = 0; i < 5; i++)
-        norm_into(m, norms[i], random_norm(c, t, 10 * i));
+        slab_norm_into(m, norms[i], random_norm(c, t, 10 * i));
     claim_copy_weights(c, m, merged);
     struct claim_pass *p = claim_forward(c, m, b), *q = claim_forward(c, merged, b);
     if (!p || !q)
         return;
     claim_differs(c, p->output, q->output, 1e6, "norms left out, control");
-    claim_true(c, fold_all(m, merged, t, true), "the fold runs");
+    claim_true(c, slab_fold_all(m, merged, t, true), "the fold runs");
     q = claim_forward(c, merged, b);
     if (q)
         claim_close(c, p->output, q->output, model_units, 0, "with norms, and folded");
@@ -329,25 +324,24 @@ static void identity_and_batch_norm_are_limits(struct claim *c)
     tape *t = claim_tape(c);
     if (!t)
         return;
-    struct rep_bn n = random_norm(c, t, 1);
+    struct slab_norm n = random_norm(c, t, 1);
     tensor x = claim_random(c, t, SHAPE(40, 16), 6), eta = n.identity;
     n.identity = tape_filled(t, SHAPE(1), 0);
     tensor y = subtract(t, x, n.mean);
     y = divide(t, y, square_root(t, offset(t, n.variance, 1e-5)));
     y = add(t, multiply(t, y, n.gain), n.bias);
-    claim_equal_bits(c, t, rep_bn_of(t, x, n), y, "eta = 0: batch norm");
+    claim_equal_bits(c, t, slab_rep_bn_of(t, x, n), y, "eta = 0: batch norm");
     n.gain = n.bias = tape_filled(t, SHAPE(16), 0);
     n.identity = eta;
     y = multiply(t, x, eta);
-    claim_equal_bits(c, t, rep_bn_of(t, x, n), y, "g = b = 0: eta x");
+    claim_equal_bits(c, t, slab_rep_bn_of(t, x, n), y, "g = b = 0: eta x");
 }
 
 /* ---- the schedule ---- */
 
-#define FADED "warm=0.125 fade=0.5 "
 
 /* A training pass at this progress, with room for updates. */
-static struct claim_pass *training(struct claim *c, struct assay_model *m, double progress)
+struct claim_pass *slab_training(struct claim *c, struct assay_model *m, double progress)
 {
     enum { ROOM = 32 };
     size_t n = m ? m->config.length : 0;
@@ -370,18 +364,18 @@ static tensor norm_at(struct claim *c, struct claim_pass *p, tensor x)
 static void the_schedule_ends_in_batch_norm(struct claim *c)
 {
     static const double lambda[] = {1, 1, 0.75, 0.5, 0.25, 0, 0, 0};
-    struct assay_model *m = claim_model(c, FADED);
+    struct assay_model *m = claim_model(c, SLAB_FADED);
     tape *store = claim_tape(c);
-    if (!m || !store || !norm_into(m, "block.0.norm1", random_norm(c, store, 1)))
+    if (!m || !store || !slab_norm_into(m, "block.0.norm1", random_norm(c, store, 1)))
         return;
     for (int step = 0; step < 8; step++) {
-        struct claim_pass *p = training(c, m, step / 8.0);
+        struct claim_pass *p = slab_training(c, m, step / 8.0);
         tape *t = p ? p->pass.t : NULL;
         tensor x = t ? claim_random(c, t, SHAPE(2, 16, 16), 6) : TENSOR_NONE;
         tensor y = norm_at(c, p, x);
         if (!y)
             return;
-        double found = fading(&m->config, step / 8.0);
+        double found = slab_fading(&m->config, step / 8.0);
         claim_true(c, found == lambda[step] && p->pass.emissions == (step ? 2 : 0),
                    "step %d of 8: lambda = %g, %s", step + 1, found,
                    step ? "statistics move" : "only LayerNorm is computed");
@@ -400,7 +394,7 @@ static void the_schedule_ends_in_batch_norm(struct claim *c)
 static tensor beside(struct claim *c, struct assay_model *m, double progress, bool train,
                      uint64_t other)
 {
-    struct claim_pass *p = m ? training(c, m, progress) : NULL;
+    struct claim_pass *p = m ? slab_training(c, m, progress) : NULL;
     if (!p)
         return TENSOR_NONE;
     tape *t = p->pass.t;
@@ -412,7 +406,7 @@ static tensor beside(struct claim *c, struct assay_model *m, double progress, bo
 
 static void training_couples_samples(struct claim *c)
 {
-    struct assay_model *m = claim_model(c, FADED);
+    struct assay_model *m = claim_model(c, SLAB_FADED);
     tape *t = claim_tape(c);
     tensor both = beside(c, m, 0.5, true, 2), old = beside(c, m, 0, true, 2),
            after = beside(c, m, 0.5, false, 2);
@@ -506,239 +500,6 @@ static void convolution_is_that_of_the_grid(struct claim *c)
     }
     tensor cells = add(t, concat(t, 1, 11, cell), bias);
     claim_close(c, y, cells, 2 * 26, 26 * 0.2 * largest(c, v), "by shifts, and by neighbours");
-}
-
-/* ---- what the authors' code computes ---- */
-
-/* clang-format off */
-#define BOTH(ours, theirs, from, count) \
-    {ours ".weight", theirs ".weight", {-1, from, count, true, 0}}, \
-    {ours ".bias", theirs ".bias", {-1, from, count, false, 0}}
-#define BATCH(ours, theirs) \
-    {ours ".batch.gain", theirs ".norm2.bn.weight", AS_IT_IS}, \
-    {ours ".batch.bias", theirs ".norm2.bn.bias", AS_IT_IS}, \
-    {ours ".identity", theirs ".norm2.alpha", AS_IT_IS}
-#define LAYER(ours, theirs) \
-    {ours ".gain", theirs ".norm1.weight", AS_IT_IS}, {ours ".bias", theirs ".norm1.bias", AS_IT_IS}
-#define STATE(ours, theirs) \
-    {ours ".batch.mean", theirs ".norm2.bn.running_mean", AS_IT_IS}, \
-    {ours ".batch.variance", theirs ".norm2.bn.running_var", AS_IT_IS}
-#define NORMS(part) \
-    part("block.0.norm1", "blocks.0.norm1"), part("block.0.norm2", "blocks.0.norm2"), \
-    part("final", "norm")
-
-static const struct outside_name weights[] = {
-    NORMS(BATCH),
-    {"embed.positions", "pos_embed", AS_IT_IS},
-    {"embed.values.bias", "patch_embed.proj.bias", AS_IT_IS},
-    BOTH("block.0.mixer.query", "blocks.0.attn.qkv", 0, 16),
-    BOTH("block.0.mixer.key", "blocks.0.attn.qkv", 16, 16),
-    BOTH("block.0.mixer.value", "blocks.0.attn.qkv", 32, 16),
-    BOTH("block.0.mixer.output", "blocks.0.attn.proj", 0, 0),
-    {"block.0.mixer.position", "blocks.0.attn.positional_encoding", AS_IT_IS},
-    {"block.0.mixer.convolution.weight", "blocks.0.attn.dwc.weight", AS_IT_IS},
-    {"block.0.mixer.convolution.bias", "blocks.0.attn.dwc.bias", AS_IT_IS},
-    BOTH("block.0.ffn.in", "blocks.0.mlp.fc1", 0, 0),
-    BOTH("block.0.ffn.out", "blocks.0.mlp.fc2", 0, 0),
-    BOTH("head.output", "head", 0, 0),
-    {0}};
-static const struct outside_name layer_norms[] = {NORMS(LAYER), {0}};
-static const struct outside_name statistics[] = {NORMS(STATE), {0}};
-/* clang-format on */
-static const char patch_weight[] = "embed.values.weight";
-
-static struct assay_model *their_model(struct claim *c)
-{
-    struct assay_model *m =
-        claim_model(c, FADED "inputs=values values=12 length=16 classes=5 layers=1 hidden=32");
-    tape *t = claim_tape(c);
-    if (!m || !t)
-        return NULL;
-    outside_load_all(c, m, "", "param/", weights, -1);
-    outside_load_all(c, m, "", "param/", layer_norms, -1);
-    outside_load_all(c, m, "", "buffer/", statistics, -1);
-    tensor w = outside_tensor(c, t, "param/patch_embed.proj.weight", AS_IT_IS, SHAPE(16, 12));
-    return claim_true(c, model_store(m, patch_weight, transpose(t, w, 0, 1)), "patches are loaded")
-               ? m
-               : NULL;
-}
-
-/* What they have outputs of; image: [2, 3, 8, 8] as [b, channel, 4, 2, 4, 2]. */
-struct parts {
-    tensor image, norm1, sla, block, logits;
-};
-
-static struct parts forward_image(struct claim *c, struct claim_pass *p, const char *name,
-                                  long index)
-{
-    tape *t = p->pass.t;
-    struct assay_model *m = p->pass.model;
-    struct outside_view view = {.index = index};
-    tensor image = outside_tensor(c, t, name, view, SHAPE(2, 3, 4, 2, 4, 2));
-    layer embed = claim_layer(c, p, "embed"), block = claim_layer(c, p, "block.0"),
-          root = claim_layer(c, p, ""), head = claim_layer(c, p, "head");
-    tensor patch = image ? permute(t, image, (int[]){0, 2, 4, 1, 3, 5}) : TENSOR_NONE;
-    tensor x = apply_linear(&embed, "values", reshape(t, patch, SHAPE(2, 16, 12)), 16, true);
-    struct parts y = {.image = image};
-    x = m->slot.position(&embed, x);
-    y.norm1 = apply_norm(&block, "norm1", x);
-    y.sla = apply_mixer(&block, "mixer", y.norm1, TENSOR_NONE);
-    x = add(t, x, y.sla);
-    y.block = add(t, x, apply_ffn(&block, "ffn", apply_norm(&block, "norm2", x)));
-    y.logits = m->slot.head(&head, apply_norm(&root, "final", y.block));
-    if (!y.logits)
-        claim_true(c, false, "a forward pass: %s", tape_error(t));
-    return y;
-}
-
-static void meets(struct claim *c, tensor ours, const char *section, const char *what,
-                  struct outside_view view)
-{
-    char name[128], name32[128];
-    snprintf(name, sizeof name, "%s/output/%s", section, what);
-    snprintf(name32, sizeof name32, "%s/output32/%s", section, what);
-    outside_meets(c, ours, name, name32, view);
-}
-
-/* The step's updates into the model's buffers, then theirs after it. */
-static void meet_updates(struct claim *c, struct claim_pass *p, const char *section, long index)
-{
-    struct assay_model *m = p->pass.model;
-    tape *t = p->pass.t;
-    for (int i = 0; i < p->pass.emissions; i++) {
-        const struct assay_emission *e = &p->pass.emission[i];
-        tensor old = scale(t, model_tensor(m, t, m->entry[e->entry].name), e->keep);
-        tensor new = scale(t, reshape(t, e->value, old->shape), 1 - e->keep);
-        model_store(m, m->entry[e->entry].name, add(t, old, new));
-    }
-    for (const struct outside_name *n = statistics; n->ours; n++) {
-        char name[96];
-        snprintf(name, sizeof name, "after.%s", n->theirs);
-        meets(c, model_tensor(m, t, n->ours), section, name, (struct outside_view){.index = index});
-    }
-}
-
-static void meet_gradients(struct claim *c, struct claim_pass *p, const char *section,
-                           struct parts y)
-{
-    static const char *const names[] = {"norm1", "sla", "logits", "block"};
-    bool train = p->context->train;
-    tape *t = p->pass.t;
-    char name[128];
-    tensor output[] = {y.norm1, y.sla, y.logits, y.block}, cotangent[4];
-    int outputs = train ? 4 : 3;
-    for (int i = 0; i < outputs; i++) {
-        snprintf(name, sizeof name, "%s/cotangent/%s", section, names[i]);
-        cotangent[i] = outside_tensor(c, t, name, AS_IT_IS, output[i]->shape);
-    }
-    claim_backward(c, p, outputs, output, cotangent);
-    snprintf(name, sizeof name, "%s/grad/", section);
-    outside_meet_gradients(c, p, "", name, weights, -1);
-    if (train)
-        outside_meet_gradients(c, p, "", name, layer_norms, -1);
-    snprintf(name, sizeof name, "%s/grad/patch_embed.proj.weight", section);
-    outside_meets(c, transpose(t, claim_gradient(c, p, patch_weight), 0, 1), name, NULL, AS_IT_IS);
-    double image[2 * 3 * 8 * 8];
-    snprintf(name, sizeof name, "%s/grad/image", section);
-    if (gradient_read(t, y.image, image))
-        outside_meets(c, claim_values(c, t, SHAPE(2 * 3 * 8 * 8), image), name, NULL, AS_IT_IS);
-}
-
-/* progress 2/8: lambda = 0.75; 1: 0 */
-static void meets_training_and_evaluation(struct claim *c)
-{
-    static const char *const sections[] = {"train", "train_end", "eval"};
-    for (int i = 0; i < 3; i++) {
-        struct claim_pass *p = training(c, their_model(c), i == 1 ? 1 : 0.25);
-        if (!p)
-            return;
-        p->context->train = i < 2;
-        struct parts y = forward_image(c, p, "input/image", -1);
-        meets(c, y.logits, sections[i], "logits", AS_IT_IS);
-        if (i == 1)
-            continue;
-        meets(c, y.norm1, sections[i], "norm1", AS_IT_IS);
-        meets(c, y.sla, sections[i], "sla", AS_IT_IS);
-        if (i == 0) {
-            meets(c, y.block, sections[i], "block", AS_IT_IS);
-            meet_updates(c, p, sections[i], -1);
-        }
-        if (c->profile == ASSAY_F64 && y.logits)
-            meet_gradients(c, p, sections[i], y);
-    }
-}
-
-/* Seven steps without an optimizer. counters[t]: what is left of both phases after step t. */
-static void meets_the_schedule(struct claim *c)
-{
-    struct assay_model *m = their_model(c);
-    struct assay_shape shape = {0};
-    const int32_t *left = m ? outside_ids(c, "schedule/counters", &shape) : NULL;
-    for (long step = 0; left && shape_elements(shape) == 14 && step < 7; step++) {
-        struct claim_pass *p = training(c, m, (double)step / 8);
-        if (!p)
-            return;
-        struct parts y = forward_image(c, p, "input/images", step);
-        meets(c, y.logits, "schedule", "logits", (struct outside_view){.index = step});
-        meet_updates(c, p, "schedule", step);
-        double next = fading(&m->config, (double)(step + 1) / 8);
-        claim_true(c,
-                   !warming(&m->config, (double)(step + 1) / 8) == (left[2 * step] == 0)
-                       && next == left[2 * step + 1] / 4.0,
-                   "after step %ld lambda is %g", step + 1, next);
-    }
-}
-
-/* Their last norm stays; a merged norm is RepBN with g = b = 0 and eta = 1. */
-static void meets_the_merged_model(struct claim *c)
-{
-    static const struct outside_name merged[] = {
-        BOTH("block.0.mixer.query", "merged.blocks.0.attn.qkv", 0, 16),
-        BOTH("block.0.mixer.key", "merged.blocks.0.attn.qkv", 16, 16),
-        BOTH("block.0.mixer.value", "merged.blocks.0.attn.qkv", 32, 16),
-        BOTH("block.0.ffn.in", "merged.blocks.0.mlp.fc1", 0, 0),
-        {0}};
-    struct assay_model *m = their_model(c), *to = their_model(c);
-    struct claim_pass *p = training(c, to, 1);
-    if (!m || !p || !claim_true(c, fold_all(m, to, p->pass.t, false), "the fold runs"))
-        return;
-    tape *t = p->pass.t;
-    for (const struct outside_name *n = merged; n->ours; n++)
-        meets(c, model_tensor(to, t, n->ours), "merged", n->theirs, n->view);
-    struct rep_bn nothing = norm_from(m, t, "block.0.norm1");
-    nothing.gain = nothing.bias = tape_filled(t, SHAPE(16), 0);
-    nothing.identity = tape_filled(t, SHAPE(1), 1);
-    norm_into(to, "block.0.norm1", nothing);
-    norm_into(to, "block.0.norm2", nothing);
-    p->context->train = false;
-    meets(c, forward_image(c, p, "input/image", -1).logits, "merged", "logits", AS_IT_IS);
-}
-
-/* Swin's merging of 2 x 2 patches: cells in the order of columns, RepBN, a linear layer. */
-static void meets_the_merging_of_patches(struct claim *c)
-{
-#define IN "patch_merging/"
-    tape *t = claim_tape(c);
-    if (!t)
-        return;
-    struct rep_bn n;
-    n.gain = outside_tensor(c, t, IN "param/norm.bn.weight", AS_IT_IS, SHAPE(16));
-    n.bias = outside_tensor(c, t, IN "param/norm.bn.bias", AS_IT_IS, SHAPE(16));
-    n.identity = outside_tensor(c, t, IN "param/norm.alpha", AS_IT_IS, SHAPE(1));
-    n.mean = outside_tensor(c, t, IN "buffer/norm.bn.running_mean", AS_IT_IS, SHAPE(16));
-    n.variance = outside_tensor(c, t, IN "buffer/norm.bn.running_var", AS_IT_IS, SHAPE(16));
-    tensor w = outside_tensor(c, t, IN "param/reduction.weight", TRANSPOSED, SHAPE(16, 8)), b;
-    tensor x = outside_tensor(c, t, IN "input/x", AS_IT_IS, SHAPE(2, 2, 2, 2, 2, 4));
-    if (!x || !w)
-        return;
-    x = reshape(t, permute(t, x, (int[]){0, 1, 3, 4, 2, 5}), SHAPE(2, 4, 16));
-    meets(c, matmul(t, rep_bn_of(t, x, n), w), "patch_merging", "before", AS_IT_IS);
-    b = TENSOR_NONE;
-    folded(t, n, &w, &b);
-    meets(c, linear(t, x, w, b), "patch_merging", "after", AS_IT_IS);
-    meets(c, w, "patch_merging", "merged.reduction.weight", TRANSPOSED);
-    meets(c, b, "patch_merging", "merged.reduction.bias", AS_IT_IS);
-#undef IN
 }
 
 /* ---- descriptor ---- */
@@ -858,12 +619,12 @@ const struct assay_variant assay_variant_slab = {
         {CLAIM_IDENTITY, "the convolution is that of the grid, cell by cell",
          convolution_is_that_of_the_grid, 0},
         {CLAIM_OUTSIDE, "the authors' model in training, at its end and in evaluation",
-         meets_training_and_evaluation, 0},
+         slab_meets_training_and_evaluation, 0},
         {CLAIM_OUTSIDE, "the authors' schedule and running statistics, seven steps",
-         meets_the_schedule, 0},
-        {CLAIM_OUTSIDE, "the authors' merged model", meets_the_merged_model, 0},
+         slab_meets_the_schedule, 0},
+        {CLAIM_OUTSIDE, "the authors' merged model", slab_meets_the_merged_model, 0},
         {CLAIM_OUTSIDE, "the authors' merging of patches, before and after the fold",
-         meets_the_merging_of_patches, 0},
+         slab_meets_the_merging_of_patches, 0},
         {0}},
     .untested = "Accuracy on ImageNet (81.8 % of SLAB-Swin-T) and 2.4 ms less latency need the "
                 "data and the device. That attention and convolution cost O(n) is declared as "

@@ -21,7 +21,7 @@
 #include <stdio.h>
 
 #include "ref/blocks.h"
-#include "ref/claim.h"
+#include "variants/outside.h"
 
 enum { PATTERN, USE, STRIDE, WINDOW, SUMMARY, SUBBLOCKS, FORM };
 enum { MERGED, INTERLEAVE, HEADS_APART, FIRST, SECOND };
@@ -277,7 +277,7 @@ static tensor with_cls(layer *l, const struct heads *h, tensor y)
 }
 
 /* query [b, n, h, w], key and value, cached in decoding, [b, n_k, h, w] -> [b, n, h, w] */
-static tensor attended(layer *l, const struct heads *h)
+tensor sparse_transformer_attended(layer *l, const struct heads *h)
 {
     const struct assay_context *x = l->context;
     const struct assay_config *c = config_of(l);
@@ -306,7 +306,7 @@ static tensor sparse_transformer(layer *l, tensor x, tensor memory)
     if (memory)
         return assay_reference_slots.mixer(l, x, memory);
     struct heads h = project_heads(l, x, TENSOR_NONE);
-    tensor y = attended(l, &h);
+    tensor y = sparse_transformer_attended(l, &h);
     return apply_linear(l, "output", merge_heads(l, y), config_of(l)->stream,
                         config_of(l)->output_bias);
 }
@@ -334,7 +334,7 @@ static void equals_the_masked_form(struct claim *c)
     static const char *const overrides[] = {"use=merged summary=2", "use=merged pattern=strided",
                                             "use=first pattern=strided", "use=second", "use=heads",
                                             "use=heads pattern=strided", "use=interleave"};
-    struct claim_mask sets = {.mixed = attended, .sees = written, .order = ORDER_CAUSAL};
+    struct claim_mask sets = {.mixed = sparse_transformer_attended, .sees = written, .order = ORDER_CAUSAL};
     for (size_t k = 0; k < sizeof overrides / sizeof *overrides; k++) {
         char text[128];
         snprintf(text, sizeof text, SMALL "length=16 %s", overrides[k]);
@@ -430,7 +430,7 @@ static void cost_grows_as_n_sqrt_n(struct claim *c)
                 return;
             struct sparse s = pattern_of(config_of(&a.l), l * l, true, 0, 0);
             pairs[k] = pairs_seen(&s);
-            attended(&a.l, &a.h);
+            sparse_transformer_attended(&a.l, &a.h);
             count[k] = a.t->counts.multiply_adds;
         }
         double one = pairs[1] / pairs[0], two = pairs[2] / pairs[1];
@@ -464,47 +464,11 @@ static void empty_sets_give_zero(struct claim *c)
     struct claim_alone a;
     if (!claim_alone(c, &a, SMALL "use=second", 0))
         return;
-    tensor y = attended(&a.l, &a.h), before = slice(a.t, y, 1, 0, 3), next = slice(a.t, y, 1, 3, 1);
+    tensor y = sparse_transformer_attended(&a.l, &a.h), before = slice(a.t, y, 1, 0, 3), next = slice(a.t, y, 1, 3, 1);
     claim_equal_bits(c, a.t, before, scale(a.t, before, 0), "tokens 0 to 2 of fixed A2, and 0");
     tensor summary = slice(a.t, a.h.value, 1, 3, 1);
     claim_equal_bits(c, a.t, next, summary, "token 3, and the value of the only summary, 3");
 }
-
-/* ---- what other code computes ---- */
-
-/* Bare queries, keys and values [b, n, h w]. */
-static tensor port_heads(layer *l, const tensor *x)
-{
-    struct heads h;
-    h.query = split_heads(l, x[0], HEADS);
-    h.key = split_heads(l, x[1], HEADS);
-    h.value = split_heads(l, x[2], HEADS);
-    return merge_heads(l, attended(l, &h));
-}
-
-/* clang-format off */
-static const char *const qkv[] = {"q", "k", "v", NULL};
-
-#define PORT(name, options) \
-    {"port/" name, .overrides = "width=8 heads=2 layers=1 length=16 " options, \
-     .inputs = qkv, .apply = port_heads, .causal = true}
-#define LRA "form=lra width=16 heads=2 head_width=4 layers=1 attention_bias=0 output_bias=0 "
-
-static const struct outside_section outside[] = {
-    PORT("all", "stride=16"),
-    PORT("local", "pattern=strided use=first window=4"),
-    PORT("strided", "pattern=strided use=second"),
-    PORT("blocksparse_local", "pattern=strided use=first window=4"),
-    PORT("blocksparse_strided", "pattern=strided use=second"),
-    PORT("blocksparse_fixed_1vert", ""),
-    PORT("blocksparse_fixed_2verts", "stride=8 summary=2 subblocks=2"),
-    {"lra/fixed", .overrides = LRA "length=15", .names = outside_lra_projections},
-    {"lra/fixed_cls", "lra/fixed", LRA "length=14 pool=cls", .names = outside_lra_projections},
-    {"lra/local_strided", "lra/fixed", LRA "length=15 pattern=strided window=3",
-     .names = outside_lra_projections},
-    {"lra/encoder", .overrides = "form=lra", .names = outside_lra_projections,
-     .encoder = "SparseAttention_1"},
-    {0}};
 
 /* ---- descriptor ---- */
 
@@ -549,6 +513,7 @@ static const char *const forms[] = {"paper", "lra", NULL};
 static const char *const patterns[] = {"fixed", "strided", NULL};
 static const char *const uses[] = {"merged", "interleave", "heads", "first", "second", NULL};
 
+/* clang-format off */
 const struct assay_variant assay_variant_sparse_transformer = {
     .id = "sparse_transformer",
     .title = "Generating Long Sequences with Sparse Transformers",
@@ -611,7 +576,7 @@ const struct assay_variant assay_variant_sparse_transformer = {
         {CLAIM_OUTSIDE, "the authors' patterns; the benchmark's layers and encoder",
          outside_meets_sections, 0},
         {0}},
-    .outside = outside,
+    .outside = outside_sparse_transformer,
     .untested = "Bits per byte and dimension (0.99 on enwik8, 2.80 on CIFAR-10) and accuracies of "
                 "the Long Range Arena (17.07, 63.58, 59.59, 44.24, 71.71) need the full-size runs.",
     .legal = legal,

@@ -16,7 +16,7 @@
  * padding is masked only where there is a dot term. Deviations: none; the port's "factorised
  * random" is a product of two projections of x, without a scale: dot=1 scale_scores=0. */
 #include "ref/arith.h"
-#include "ref/claim.h"
+#include "variants/outside.h"
 
 enum { DENSE, RANDOM, FACTORISED_DENSE, FACTORISED_RANDOM, DOT, TERMS };
 enum { RANK = TERMS, HIDDEN, FACTOR, MIXTURE, FORM };
@@ -58,7 +58,7 @@ static tensor dense(layer *l, tensor x)
 }
 
 /* Column t of every row is A[t mod a] C[t / a], or C[t mod c] where `plain`. -> [b, h, n, N] */
-static tensor factorised_dense(layer *l, tensor x, bool plain)
+tensor synthesizer_factorised_dense(layer *l, tensor x, bool plain)
 {
     tape *t = l->t;
     size_t heads = config_of(l)->heads, N = most(l), a = hyper_n(l, "factor"), c = N / a;
@@ -75,7 +75,7 @@ static tensor factorised_dense(layer *l, tensor x, bool plain)
 }
 
 /* R [h, N, N]; fixed: drawn once. */
-static tensor random_scores(layer *l)
+tensor synthesizer_random_scores(layer *l)
 {
     size_t heads = config_of(l)->heads, N = most(l);
     bool fixed = hyper_is(l, "random", "fixed");
@@ -112,8 +112,8 @@ static tensor term(layer *l, tensor x, int which)
     if (which == DOT)
         return dot(l, x);
     tensor s = which == DENSE              ? dense(l, x)
-               : which == RANDOM           ? random_scores(l)
-               : which == FACTORISED_DENSE ? factorised_dense(l, x, false)
+               : which == RANDOM           ? synthesizer_random_scores(l)
+               : which == FACTORISED_DENSE ? synthesizer_factorised_dense(l, x, false)
                                            : factorised_random(l);
     if (s && s->shape.rank == 3)
         s = reshape(l->t, slice(l->t, s, 1, 0, n), SHAPE(1, dim_of(s, 0), n, width_of(s)));
@@ -121,7 +121,7 @@ static tensor term(layer *l, tensor x, int which)
 }
 
 /* The sum of the configured terms [b, h, n, n] of x [b, n, d]. */
-static tensor scores(layer *l, tensor x)
+tensor synthesizer_scores(layer *l, tensor x)
 {
     tape *t = l->t;
     tensor sum = TENSOR_NONE, alpha = TENSOR_NONE;
@@ -144,7 +144,7 @@ static tensor scores(layer *l, tensor x)
 }
 
 /* x: [b, n, d], scores [b, h, n, n] -> heads side by side [b, n, h w] */
-static tensor weighted(layer *l, tensor x, tensor scores)
+tensor synthesizer_weighted(layer *l, tensor x, tensor scores)
 {
     tape *t = l->t;
     const struct assay_config *c = config_of(l);
@@ -165,7 +165,7 @@ static tensor synthesizer(layer *l, tensor x, tensor memory)
         return assay_reference_slots.mixer(l, x, memory);
     if (!x)
         return TENSOR_NONE;
-    tensor s = scores(l, x), y = weighted(l, x, s);
+    tensor s = synthesizer_scores(l, x), y = synthesizer_weighted(l, x, s);
     return apply_linear(l, "output", y, config_of(l)->stream, config_of(l)->output_bias);
 }
 
@@ -186,7 +186,7 @@ static void random_is_linear(struct claim *c)
     tensor both = add(t, scale(t, x, 3), z), apart = add(t, scale(t, fx, 3), fz);
     claim_close(c, synthesizer(&a.l, both, TENSOR_NONE), apart, 8 * (8 + 12 + 8), 0,
                 "f(3 x + z) and 3 f(x) + f(z)");
-    tensor s = scores(&a.l, x), r = scores(&a.l, z);
+    tensor s = synthesizer_scores(&a.l, x), r = synthesizer_scores(&a.l, z);
     claim_equal_bits(c, t, s, r, "scores of x and of z");
 }
 
@@ -198,7 +198,7 @@ static void dense_rows_see_themselves(struct claim *c)
     tape *t = a.t;
     tensor x = a.x, end = claim_random(c, t, SHAPE(1, 1, 8), 2);
     tensor other = concat(t, 1, 2, (tensor[]){slice(t, x, 1, 0, 11), end});
-    tensor s = scores(&a.l, x), r = scores(&a.l, other);
+    tensor s = synthesizer_scores(&a.l, x), r = synthesizer_scores(&a.l, other);
     tensor before = slice(t, s, 2, 0, 11), after = slice(t, r, 2, 0, 11);
     claim_equal_bits(c, t, before, after, "rows of scores before the changed token");
     before = slice(t, s, 2, 11, 1);
@@ -214,11 +214,11 @@ static void zero_scores_average(struct claim *c)
         return;
     tape *t = a.t;
     tensor x = a.x, zero = tape_filled(t, SHAPE(1, 2, 12, 12), 0);
-    tensor v = apply_linear(&a.l, "value", x, 8, false), y = weighted(&a.l, x, zero);
+    tensor v = apply_linear(&a.l, "value", x, 8, false), y = synthesizer_weighted(&a.l, x, zero);
     /* 12 products with a rounded 1 / 12 against a sum and a division. */
     claim_close(c, y, expand(t, mean_over(t, v, 1), v->shape), 2 * 12, 0, "the mean of the values");
     a.pass->context->causal = true;
-    y = weighted(&a.l, x, zero);
+    y = synthesizer_weighted(&a.l, x, zero);
     tensor first = slice(t, y, 1, 0, 1), own = slice(t, v, 1, 0, 1), last = slice(t, y, 1, 11, 1);
     claim_equal_bits(c, t, first, own, "causal: the first token's own value");
     claim_close(c, last, mean_over(t, v, 1), 2 * 12, 0, "causal: the last token's running mean");
@@ -238,11 +238,11 @@ static void factors_reproduce(struct claim *c)
         one[i] = i / 12 % 12 == i % 12;
     model_store(m, "block.0.mixer.random_1", model_tensor(m, t, "block.0.mixer.random"));
     model_store(m, "block.0.mixer.random_2", claim_values(c, t, SHAPE(2, 12, 12), one));
-    tensor factored = factorised_random(&a.l), r = random_scores(&a.l);
+    tensor factored = factorised_random(&a.l), r = synthesizer_random_scores(&a.l);
     claim_equal_bits(c, t, factored, r, "R_1 I and R");
     model_store(m, "block.0.mixer.factor_c.weight", tape_filled(t, SHAPE(8, 8), 0));
     model_store(m, "block.0.mixer.factor_c.bias", tape_filled(t, SHAPE(8), 1));
-    tensor s = factorised_dense(&a.l, a.x, false);
+    tensor s = synthesizer_factorised_dense(&a.l, a.x, false);
     tensor start = slice(t, s, 3, 0, 9), later = slice(t, s, 3, 3, 9);
     claim_equal_bits(c, t, start, later, "C = 1: period a");
 }
@@ -261,90 +261,6 @@ static void nothing_added_is_attention(struct claim *c)
     if (own)
         claim_equal_bits(c, t, plain->output, own->output, "R = 0 with dot and the reference");
 }
-
-/* ---- what other code computes ---- */
-
-/* The port ends before the output projection. */
-static tensor port_softmax(layer *l, const tensor *x)
-{
-    return weighted(l, x[0], scores(l, x[0]));
-}
-
-static tensor port_plain_tiling(layer *l, const tensor *x)
-{
-    return weighted(l, x[0], factorised_dense(l, x[0], true));
-}
-
-/* R itself weighs the values. */
-static tensor port_random(layer *l, const tensor *x)
-{
-    tensor v = apply_linear(l, "value", x[0], config_of(l)->width, true);
-    tensor r = reshape(l->t, random_scores(l), SHAPE(12, 12));
-    return matmul(l->t, expand(l->t, r, SHAPE(dim_of(v, 0), 12, 12)), v);
-}
-
-#define VALUE \
-    {"value.weight", "value_fc.weight", TRANSPOSED}, \
-    { \
-        "value.bias", "value_fc.bias", AS_IT_IS \
-    }
-#define DOTS \
-    {"query.weight", "query_fc.weight", TRANSPOSED}, {"query.bias", "query_fc.bias", AS_IT_IS}, \
-        {"key.weight", "key_fc.weight", TRANSPOSED}, \
-    { \
-        "key.bias", "key_fc.bias", AS_IT_IS \
-    }
-
-/* clang-format off */
-static const struct outside_name port_dense[] = {
-    VALUE,
-    {"dense.weight", "dense.0.weight", TRANSPOSED}, {"dense.bias", "dense.0.bias", AS_IT_IS},
-    {"dense_out", "dense.2.weight", TRANSPOSED}, {"dense_out_bias", "dense.2.bias", AS_IT_IS},
-    {0}};
-static const struct outside_name port_factors[] = {
-    VALUE,
-    {"factor_a.weight", "a_proj.weight", TRANSPOSED}, {"factor_a.bias", "a_proj.bias", AS_IT_IS},
-    {"factor_c.weight", "b_proj.weight", TRANSPOSED}, {"factor_c.bias", "b_proj.bias", AS_IT_IS},
-    {0}};
-static const struct outside_name port_dot[] = {VALUE, DOTS, {0}};
-static const struct outside_name port_mixture[] = {
-    VALUE, DOTS, {"random", "attention", AS_IT_IS}, {0}};
-static const struct outside_name port_r[] = {VALUE, {"random", "attention", AS_IT_IS}, {0}};
-
-#define VALUES {"value.weight", "value/kernel", AS_IT_IS}, {"output.weight", "out/kernel", AS_IT_IS}
-#define QK {"query.weight", "query/kernel", AS_IT_IS}, {"key.weight", "key/kernel", AS_IT_IS}
-#define DENSE_NAMES \
-    {"dense.weight", "dense_syn/kernel", AS_IT_IS}, {"dense_out", "dense_syn_len/kernel", AS_IT_IS}
-#define R_NAMES {"random_1", "random1", AS_IT_IS}, {"random_2", "random2", AS_IT_IS}
-static const struct outside_name lra_dense[] = {VALUES, DENSE_NAMES, {0}};
-static const struct outside_name lra_all[] = {VALUES, DENSE_NAMES, R_NAMES, QK, {0}};
-static const struct outside_name lra_factors[] = {VALUES, R_NAMES, {0}};
-static const struct outside_name lra_random[] = {VALUES, {"random", "random", AS_IT_IS}, {0}};
-static const struct outside_name lra_dot[] = {VALUES, {"random", "random", AS_IT_IS}, QK, {0}};
-
-#define PORT "width=8 heads=1 layers=1 length=12 attention_bias=1 pad_is_zero=0 random=no dot=0 "
-#define LRA "form=lra width=16 heads=2 head_width=4 layers=1 length=14 pool=mean rank=3 " \
-    "attention_bias=0 output_bias=0 random=no dot=0 "
-
-static const struct outside_section outside[] = {
-    {"port/dense", .overrides = PORT "dense=1 dense_hidden=12", .names = port_dense,
-     .apply = port_softmax},
-    {"port/factorized_dense", .overrides = PORT "factorised_dense=1 factor=4",
-     .names = port_factors, .apply = port_plain_tiling},
-    {"port/factorized_random", .overrides = PORT "dot=1 scale_scores=0", .names = port_dot,
-     .apply = port_softmax},
-    {"port/mixture", .overrides = PORT "dot=1 scale_scores=0 random=trained",
-     .names = port_mixture, .apply = port_softmax},
-    {"port/random", .overrides = PORT "random=trained", .names = port_r, .apply = port_random},
-    {"lra/dense", .overrides = LRA "dense=1", .names = lra_dense},
-    {"lra/dense_factorized_random_dot", .overrides = LRA "dense=1 factorised_random=1 dot=1",
-     .names = lra_all},
-    {"lra/factorized_random", .overrides = LRA "factorised_random=1", .names = lra_factors},
-    {"lra/random", .overrides = LRA "random=trained", .names = lra_random},
-    {"lra/random_dot", .overrides = LRA "random=trained dot=1", .names = lra_dot},
-    {"lra/encoder", .overrides = "form=lra length=12 random=trained dot=1", .names = lra_dot,
-     .encoder = "SynthesizerAttention_1"},
-    {0}};
 
 /* ---- descriptor ---- */
 
@@ -392,6 +308,7 @@ static const char *const randoms[] = {"no", "trained", "fixed", NULL};
 static const char *const mixtures[] = {"sum", "learned", NULL};
 static const char *const forms[] = {"paper", "lra", NULL};
 
+/* clang-format off */
 const struct assay_variant assay_variant_synthesizer = {
     .id = "synthesizer",
     .title = "Synthesizer: Rethinking Self-Attention for Transformer Models",
@@ -450,7 +367,7 @@ const struct assay_variant assay_variant_synthesizer = {
         {CLAIM_OUTSIDE, "the port's five modules; the benchmark's five modes and encoder",
          outside_meets_sections, 0},
         {0}},
-    .outside = outside,
+    .outside = outside_synthesizer,
     .untested = "Accuracies of the Long Range Arena (36.99, 61.68, 54.67, 41.61, 69.45) need the "
                 "full-size runs.",
     .legal = legal,

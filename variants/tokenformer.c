@@ -16,7 +16,7 @@
 #include <string.h>
 
 #include "ref/arith.h"
-#include "ref/claim.h"
+#include "variants/outside.h"
 
 enum { QKV, PROJECTION, FFN, NORMALISATION, TAU_SHARE };
 
@@ -33,7 +33,7 @@ static tensor unit_rows(tape *t, tensor a, double tau)
 }
 
 /* x: [.., in] -> [.., out]; field: of the configuration, the number of tokens */
-static tensor pattention(layer *l, tensor x, size_t out, int field)
+tensor tokenformer_pattention(layer *l, tensor x, size_t out, int field)
 {
     tape *t = l->t;
     const struct assay_config *c = config_of(l);
@@ -64,12 +64,12 @@ static bool path_ends(const layer *l, const char *end)
 static tensor token_linear(layer *l, tensor x, size_t out, bool bias)
 {
     (void)bias;
-    return pattention(l, x, out, path_ends(l, "output") ? PROJECTION : QKV);
+    return tokenformer_pattention(l, x, out, path_ends(l, "output") ? PROJECTION : QKV);
 }
 
 static tensor token_ffn(layer *l, tensor x)
 {
-    return pattention(l, x, x ? width_of(x) : 0, FFN);
+    return tokenformer_pattention(l, x, x ? width_of(x) : 0, FFN);
 }
 
 static tensor bare_norm(layer *l, tensor x)
@@ -82,7 +82,6 @@ static tensor bare_norm(layer *l, tensor x)
 /* ---- claims ---- */
 
 #define LANGUAGE "frame=decoder head=language pad_is_zero=0 layers=2 "
-#define GROWN "qkv=24 projection=24 ffn=48 "
 
 /* Copies weights; where `to` has more tokens, old ones come first and new keys are zero. */
 static void grow(struct claim *c, const struct assay_model *from, struct assay_model *to)
@@ -108,8 +107,8 @@ static void grow(struct claim *c, const struct assay_model *from, struct assay_m
 static void growth_keeps_the_function(struct claim *c)
 {
     struct assay_model *small = claim_model(c, LANGUAGE), *same, *code;
-    same = claim_model(c, LANGUAGE GROWN "tau_share=0.66666666666666663");
-    code = claim_model(c, LANGUAGE GROWN);
+    same = claim_model(c, LANGUAGE TOKENFORMER_GROWN "tau_share=0.66666666666666663");
+    code = claim_model(c, LANGUAGE TOKENFORMER_GROWN);
     if (!small || !same || !code)
         return;
     grow(c, small, same);
@@ -148,7 +147,7 @@ static double descend(struct claim *c, struct assay_model *m, const struct assay
 static void a_grown_model_trains_on(struct claim *c)
 {
     struct assay_model *small = claim_model(c, LANGUAGE),
-                       *large = claim_model(c, LANGUAGE GROWN "tau_share=0.66666666666666663");
+                       *large = claim_model(c, LANGUAGE TOKENFORMER_GROWN "tau_share=0.66666666666666663");
     const struct assay_batch *b = claim_batch(c, small, 2, 12, 7);
     double loss[3] = {0};
     for (int i = 0; b && large && i < 6; i++)
@@ -230,92 +229,6 @@ static void softmax_is_cross_attention(struct claim *c)
     claim_close(c, token_ffn(&l, x), y, 4, 0, "P softmax(A) V and attention to the tokens times P");
 }
 
-/* ---- what the authors' code computes ---- */
-
-static tensor bare_tokens(layer *l, const tensor *x)
-{
-    return pattention(l, x[0], 10, QKV);
-}
-
-static const struct outside_name tokens[] = {
-    {"key", "key_param_tokens", AS_IT_IS}, {"value", "value_param_tokens", AS_IT_IS}, {0}};
-
-/* clang-format off */
-#define BARE(normalisation) \
-    {"pattention_" normalisation, "pattention", "width=12 heads=1 head_width=10 layers=1 length=6 " \
-     "qkv=20 normalisation=" normalisation, .names = tokens, .apply = bare_tokens, \
-     .path = "block.0.mixer.query"}
-static const struct outside_section outside[] = {
-    BARE("l2_norm_gelu"), BARE("gelu_l2_norm"), BARE("softmax"), {0}};
-
-#define PAIR(ours, theirs) \
-    {ours ".key", theirs ".key_param_tokens", AS_IT_IS}, \
-    {ours ".value", theirs ".value_param_tokens", AS_IT_IS}
-static const struct outside_name in_layer[] = {
-    PAIR("mixer.query", "attention.query"), PAIR("mixer.key", "attention.key"),
-    PAIR("mixer.value", "attention.value"), PAIR("mixer.output", "attention.proj"),
-    PAIR("ffn", "mlp"), {0}};
-/* clang-format on */
-
-/* Old tokens, then the new ones of section `more`, if any. */
-static void load_layer(struct claim *c, struct assay_model *m, tape *t, const char *more)
-{
-    for (const struct outside_name *n = in_layer; n->ours; n++) {
-        char name[160];
-        snprintf(name, sizeof name, "block.0.%s", n->ours);
-        const struct assay_entry *e = model_find(m, name);
-        bool mlp = strncmp(n->theirs, "mlp", 3) == 0;
-        size_t old = mlp ? 32 : 16, grown = mlp ? 16 : 8;
-        snprintf(name, sizeof name, "layer/param/%s", n->theirs);
-        tensor x = outside_tensor(c, t, name, AS_IT_IS, SHAPE(old, 16));
-        if (more) {
-            snprintf(name, sizeof name, "%s/new_param/%s", more, n->theirs);
-            tensor y = outside_tensor(c, t, name, AS_IT_IS, SHAPE(grown, 16));
-            x = concat(t, 0, 2, (tensor[]){x, y});
-        }
-        claim_true(c, e && model_store(m, e->name, x), "%s is loaded", n->ours);
-    }
-}
-
-/* A block on x [16, 2, 16], tokens first; its two outputs, with one gradient of both. */
-static void meets_the_layer(struct claim *c)
-{
-    static const char *const sections[] = {"layer", "grown_zero", "grown_random"};
-    for (int i = 0; i < 3; i++) {
-        char name[64], name32[64];
-        struct assay_model *m =
-            claim_model(c, i ? "length=16 heads=2 rotary_width=4 layers=1 " GROWN
-                             : "length=16 heads=2 rotary_width=4 layers=1");
-        struct claim_pass *p = m ? claim_blank(c, m, claim_batch(c, m, 2, 16, 1), 2, 16) : NULL;
-        if (!p)
-            return;
-        tape *t = p->pass.t;
-        struct assay_shape shape = SHAPE(16, 2, 16);
-        load_layer(c, m, t, i ? sections[i] : NULL);
-        tensor x = outside_tensor(c, t, "layer/input/x", AS_IT_IS, shape), y[2], cotangent[2];
-        tensor in = transpose(t, x, 0, 1);
-        layer l = claim_layer(c, p, "block.0");
-        tensor attended = apply_mixer(&l, "mixer", apply_norm(&l, "norm1", in), TENSOR_NONE);
-        tensor middle = add(t, in, attended);
-        tensor fed = apply_ffn(&l, "ffn", apply_norm(&l, "norm2", middle));
-        y[0] = transpose(t, attended, 0, 1);
-        y[1] = transpose(t, add(t, middle, fed), 0, 1);
-        for (int k = 0; k < 2; k++) {
-            const char *what = k ? "y" : "attention";
-            snprintf(name, sizeof name, "%s/output/%s", sections[i], what);
-            snprintf(name32, sizeof name32, "%s/output32/%s", sections[i], what);
-            outside_meets(c, y[k], name, name32, AS_IT_IS);
-            snprintf(name, sizeof name, "layer/cotangent/%s", what);
-            cotangent[k] = outside_tensor(c, t, name, AS_IT_IS, shape);
-        }
-        if (i || c->profile != ASSAY_F64)
-            continue;
-        claim_backward(c, p, 2, y, cotangent);
-        outside_meet_gradients(c, p, "block.0.", "layer/grad/", in_layer, -1);
-    }
-}
-
-/* clang-format off */
 /* ---- descriptor ---- */
 
 static double extra_parameters(const struct assay_config *c)
@@ -337,6 +250,7 @@ static const char *legal(const struct assay_config *c)
 
 static const char *const normalisations[] = {"l2_norm_gelu", "gelu_l2_norm", "softmax", NULL};
 
+/* clang-format off */
 const struct assay_variant assay_variant_tokenformer = {
     .id = "tokenformer",
     .title = "TokenFormer: Rethinking Transformer Scaling with Tokenized Model Parameters",
@@ -384,9 +298,9 @@ const struct assay_variant assay_variant_tokenformer = {
         {CLAIM_IDENTITY, "softmax is cross-attention to the tokens", softmax_is_cross_attention, 0},
         {CLAIM_OUTSIDE, "the authors' Pattention in three normalisations", outside_meets_sections,
          0},
-        {CLAIM_OUTSIDE, "the authors' layer, plain and grown", meets_the_layer, 0},
+        {CLAIM_OUTSIDE, "the authors' layer, plain and grown", tokenformer_meets_the_layer, 0},
         {0}},
-    .outside = outside,
+    .outside = outside_tokenformer,
     .untested = "That a 124M model grown to 1.4B meets models trained from scratch at a fraction of "
                 "the cost needs those runs. Counts: the formula of parameters is checked in every "
                 "setting; tokens meet tokens at a cost that has no P in it.",

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The layers of lucidrains/sinkhorn-transformer, out of the pieces of sinkhorn_transformer.c, for
- * the outside check alone. Where they are not the paper's: scores are likenesses of mean queries
- * and keys, or linear in sums of both, through a ReLU and log(r + 1e-6); noise is added in
+/* Outside vectors of sinkhorn_transformer.c: the layer of google-research/long-range-arena, and the
+ * layers of lucidrains/sinkhorn-transformer out of the paper's pieces. Where the latter are not the
+ * paper's: scores are likenesses of mean queries and keys, or linear in sums of both, through a ReLU and log(r + 1e-6); noise is added in
  * evaluation too; without SortCut the bidirectional layer takes the sorted values from the sorted
  * keys (`b_v_r = b_k_r.reshape` in SinkhornAttention.forward); the balance may give way to the
  * largest of each row; SortCut balances one row of scores, which makes all of them 1, and keeps the
  * local keys. Causal: the largest of the earlier blocks and of learned null blocks; the second half
  * of the heads is moved by B - 1 tokens. */
-#include "variants/ports/sinkhorn_transformer.h"
+#include "variants/outside.h"
 
 /* Sizes of the vectors. */
 enum { B = 4, HEADS = 2, WIDTH = 4 };
@@ -129,36 +129,36 @@ static tensor port_attention(tape *t, const struct heads *h, tensor weights, boo
     return transpose(t, reshape(t, y, h->query->shape), 1, 2);
 }
 
-tensor sinkhorn_port_operator(layer *l, const tensor *x)
+static tensor port_operator(layer *l, const tensor *x)
 {
     return exponential(l->t, sinkhorn_balanced(l->t, x[0], 5));
 }
 
-tensor sinkhorn_port_gumbel(layer *l, const tensor *x)
+static tensor port_gumbel(layer *l, const tensor *x)
 {
     return noisy(l, x[0], x[1]);
 }
 
-tensor sinkhorn_port_sinkhorn(layer *l, const tensor *x)
+static tensor port_sorted(layer *l, const tensor *x)
 {
     struct heads h = port_heads(l->t, x);
     return port_attention(l->t, &h, noisy(l, relu(l->t, likeness(l->t, &h, B)), x[3]), true);
 }
 
-tensor sinkhorn_port_simple(layer *l, const tensor *x)
+static tensor port_simple(layer *l, const tensor *x)
 {
     struct heads h = port_heads(l->t, x);
     return port_attention(l->t, &h, noisy(l, simple_scores(l->t, &h, x[3]), x[4]), true);
 }
 
-tensor sinkhorn_port_sortcut(layer *l, const tensor *x)
+static tensor port_sortcut(layer *l, const tensor *x)
 {
     struct heads h = port_heads(l->t, x);
     tensor r = relu(l->t, likeness(l->t, &h, dim_of(h.query, 1)));
     return port_attention(l->t, &h, noisy(l, r, x[3]), false);
 }
 
-tensor sinkhorn_port_largest(layer *l, const tensor *x)
+static tensor port_largest(layer *l, const tensor *x)
 {
     struct heads h = port_heads(l->t, x);
     tensor w = largest_alone(l->t, likeness(l->t, &h, B), 2, TENSOR_NONE);
@@ -215,8 +215,9 @@ static tensor port_seen(tape *t, size_t samples, size_t count, size_t k)
 static tensor port_earlier(tape *t, const struct heads *h, tensor scores, size_t k, tensor null_key,
                            tensor null_value)
 {
-    tensor x[] = {sinkhorn_in_blocks(t, h->key, B), sinkhorn_in_blocks(t, h->value, B)};
-    tensor null[] = {null_key, null_value}, q = sinkhorn_in_blocks(t, h->query, B);
+    tensor null[] = {null_key, null_value}, q = sinkhorn_in_blocks(t, h->query, B), x[2];
+    x[0] = sinkhorn_in_blocks(t, h->key, B);
+    x[1] = sinkhorn_in_blocks(t, h->value, B);
     if (!q || !scores)
         return TENSOR_NONE;
     size_t b = dim_of(q, 0), count = dim_of(q, 1), w = width_of(q);
@@ -242,7 +243,7 @@ static struct heads shifted_heads(tape *t, const tensor *x)
     return h;
 }
 
-tensor sinkhorn_port_causal(layer *l, const tensor *x)
+static tensor port_causal(layer *l, const tensor *x)
 {
     tape *t = l->t;
     struct heads h = shifted_heads(t, x);
@@ -251,7 +252,7 @@ tensor sinkhorn_port_causal(layer *l, const tensor *x)
     return port_earlier(t, &h, scale(t, matmul_nt(t, q, k), 1 / 2.0), 1, x[3], x[4]);
 }
 
-tensor sinkhorn_port_causal_simple(layer *l, const tensor *x)
+static tensor port_causal_simple(layer *l, const tensor *x)
 {
     tape *t = l->t;
     struct heads h = shifted_heads(t, x);
@@ -264,3 +265,51 @@ tensor sinkhorn_port_causal_simple(layer *l, const tensor *x)
     tensor linear = expand(t, x[5], SHAPE(dim_of(both, 0), HEADS, 2 * WIDTH, width_of(x[5])));
     return port_earlier(t, &h, leaky_relu(t, matmul(t, both, linear), 0.01), 2, x[3], x[4]);
 }
+
+/* ---- the tables ---- */
+
+static tensor lra_operator(layer *l, const tensor *x)
+{
+    return sinkhorn_clipped(l->t, sinkhorn_balanced(l->t, divide_by(l->t, x[0], 0.75), 3));
+}
+
+/* clang-format off */
+#define PROJECTIONS \
+    {"query.weight", "query/kernel", AS_IT_IS}, {"key.weight", "key/kernel", AS_IT_IS}, \
+    {"value.weight", "value/kernel", AS_IT_IS}, {"output.weight", "out/kernel", AS_IT_IS}
+static const struct outside_name lra_names[] = {
+    PROJECTIONS, {"sort.weight", "DenseGeneral_3/kernel", AS_IT_IS}, {0}};
+
+static const char *const logits[] = {"log_alpha", NULL};
+static const char *const ratio[] = {"r", "/buffer/u", NULL};
+static const char *const plain[] = {"q", "k", "v", NULL};
+static const char *const drawn[] = {"q", "k", "v", "/buffer/u", NULL};
+static const char *const simple[] = {"q", "k", "v", "/param/sort_net.linear", "/buffer/u", NULL};
+static const char *const null[] = {"q", "k", "v", "/param/null_keys", "/param/null_values", NULL};
+static const char *const simple_null[] = {"q", "k", "v", "/param/null_keys",
+                                          "/param/null_values", "/param/sort_net.linear", NULL};
+
+#define PORT(name, list, function) \
+    {"port/" name, .overrides = "length=16 width=8 heads=2 layers=1 block=4", .inputs = list, \
+     .apply = function}
+#define LRA "form=lra block=4 width=16 heads=2 head_width=4 layers=1 length=16 blocks=5 " \
+    "attention_bias=0 output_bias=0 "
+
+const struct outside_section outside_sinkhorn_transformer[] = {
+    PORT("operator", logits, port_operator),
+    PORT("gumbel_sinkhorn", ratio, port_gumbel),
+    PORT("attention", drawn, port_sorted),
+    PORT("attention_simple_sort_net", simple, port_simple),
+    PORT("attention_sortcut", drawn, port_sortcut),
+    PORT("attention_topk", plain, port_largest),
+    PORT("causal", null, port_causal),
+    PORT("causal_simple_sort_net", simple_null, port_causal_simple),
+    {"lra/operator", .overrides = LRA, .inputs = logits, .apply = lra_operator},
+    {"lra/softmax", .overrides = LRA "rounds=0", .names = lra_names},
+    {"lra/softmax_padded", "lra/softmax", LRA "rounds=0", .names = lra_names},
+    {"lra/sinkhorn", "lra/softmax", LRA "rounds=1 temperature=1", .names = lra_names},
+    {"lra/encoder", .names = lra_names,
+     .overrides = "form=lra block=4 rounds=0 blocks=25 length=16 pool=mean head_hidden=0",
+     .encoder = "SinkhornAttention_1"},
+    {0}};
+/* clang-format on */

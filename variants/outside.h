@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Between the papers and what their outside vectors are about: variants/outside/<id>.c has the other
+ * code's names and whatever it does otherwise; here stand its tables and checks, which the claims of
+ * variants/<id>.c call, and the pieces of papers that it is made of. */
+#ifndef ASSAY_VARIANTS_OUTSIDE_H
+#define ASSAY_VARIANTS_OUTSIDE_H
+
+#include "ref/blocks.h"
+#include "ref/claim.h"
+
+/* ---- the tables, for `outside` of a descriptor ---- */
+
+extern const struct outside_section outside_bigbird[], outside_linear_transformer[],
+    outside_linformer[], outside_local_attention[], outside_longformer[], outside_performer[],
+    outside_reformer[], outside_sinkhorn_transformer[], outside_sparse_transformer[],
+    outside_synthesizer[], outside_tokenformer[];
+
+/* ---- papers with checks of their own, or pieces that other code puts together otherwise; what is
+ * said of a piece where it is defined is not said again ---- */
+
+tensor bigbird_attended(layer *l, tensor x);
+
+void block_transformer_meets_the_authors_model(struct claim *c);
+tensor block_transformer_block_embeddings(layer *l, tensor x);
+tensor block_transformer_token_vectors(layer *l, const char *path, tensor ids, size_t width);
+tensor block_transformer_contexts(layer *l, tensor e, size_t first);
+tensor block_transformer_expanded(layer *l, tensor c);
+tensor block_transformer_written(layer *l, tensor p, tensor ids, size_t j);
+
+void crmsnorm_meets_the_image_model(struct claim *c);
+void crmsnorm_meets_the_language_model(struct claim *c);
+#define CRMSNORM_PLAIN \
+    "norm_eps=1e-5 head_width=8 hidden=32 weight_deviation=0.2 embed_deviation=0.5 "
+struct crmsnorm_forms { struct assay_model *ln, *rms, *crms; };
+/* The three forms on one batch: output and traces. */
+struct crmsnorm_passes { struct claim_pass *ln, *rms, *crms; };
+struct crmsnorm_forms crmsnorm_three_forms(struct claim *c, const char *overrides);
+bool crmsnorm_convert(struct claim *c, struct crmsnorm_forms f);
+bool crmsnorm_run_forms(struct claim *c, struct crmsnorm_forms f, const struct assay_batch *b,
+                        struct crmsnorm_passes *p);
+
+void denseformer_meets_the_package(struct claim *c);
+void denseformer_meets_the_experiments_model(struct claim *c);
+tensor denseformer_depth_weighted_average(layer *l, const tensor *past, size_t i, size_t dilation);
+
+void linear_transformer_meets_the_recurrent_module(struct claim *c);
+tensor linear_transformer_recurrent_sums(tape *t, tensor query, tensor key, tensor value,
+                                         tensor start, tensor *end);
+tensor linear_transformer_normalised(tape *t, tensor sums, double eps);
+tensor linear_transformer_with_ones(tape *t, tensor v);
+
+tensor linformer_low_rank(layer *l, tensor query, tensor key, tensor value);
+
+tensor local_attention_contiguous(layer *l, const struct heads *h);
+
+tensor longformer_attended(layer *l, tensor x);
+
+void matformer_meets_the_authors_model(struct claim *c);
+
+tensor performer_features(layer *l, tensor z, bool query, bool port);
+tensor performer_sums(layer *l, tensor q, tensor k, tensor v, bool causal);
+tensor performer_normalised(layer *l, tensor sums, double guard);
+tensor performer_favor(layer *l, const struct heads *h, bool causal);
+
+tensor reformer_by_buckets(layer *l, tensor q, tensor v);
+
+/* S [.., N, C] -> log W: `rounds` times the rows, then the columns, are made to sum to 1. */
+tensor sinkhorn_balanced(tape *t, tensor s, size_t rounds);
+tensor sinkhorn_clipped(tape *t, tensor s);
+/* Which columns a row may take, i32 [b, h, N, C]: blocks before it, and `front` null blocks. */
+tensor sinkhorn_earlier_blocks(tape *t, struct assay_shape shape, size_t front);
+/* [b, n, ..] -> [b, N, B, ..] */
+tensor sinkhorn_in_blocks(tape *t, tensor x, size_t block);
+/* W [b, h, R, C], x [b, C, B, h, w] -> sum_c' W[c, c'] x_c', [b, R, B, h, w] */
+tensor sinkhorn_mixed(tape *t, tensor weights, tensor x);
+/* Keys or values of blocks [b, N, S, h, w]: `local`, then `sorted`. */
+tensor sinkhorn_side_by_side(tape *t, tensor local, tensor sorted);
+/* query [b, N, B, h, w], key, value [b, N, S, h, w]; o sees b N samples -> [b, N, B, h, w] */
+tensor sinkhorn_within_blocks(tape *t, tensor query, tensor key, tensor value,
+                              const struct attention_options *o);
+
+void slab_meets_training_and_evaluation(struct claim *c);
+void slab_meets_the_schedule(struct claim *c);
+void slab_meets_the_merged_model(struct claim *c);
+void slab_meets_the_merging_of_patches(struct claim *c);
+#define SLAB_FADED "warm=0.125 fade=0.5 "
+/* g (x - mean) / sqrt(variance + eps) + bias + eta x; all but x and eta: [d] or [1, d] */
+struct slab_norm { tensor gain, bias, identity, mean, variance; };
+tensor slab_rep_bn_of(tape *t, tensor x, struct slab_norm n);
+void slab_folded(tape *t, struct slab_norm n, tensor *weight, tensor *bias);
+struct slab_norm slab_norm_from(const struct assay_model *m, tape *t, const char *path);
+bool slab_norm_into(struct assay_model *m, const char *path, struct slab_norm n);
+bool slab_fold_all(const struct assay_model *from, struct assay_model *to, tape *t, bool last);
+struct claim_pass *slab_training(struct claim *c, struct assay_model *m, double progress);
+bool slab_warming(const struct assay_config *c, double progress);
+double slab_fading(const struct assay_config *c, double progress);
+
+tensor sparse_transformer_attended(layer *l, const struct heads *h);
+
+tensor synthesizer_weighted(layer *l, tensor x, tensor scores);
+tensor synthesizer_scores(layer *l, tensor x);
+tensor synthesizer_factorised_dense(layer *l, tensor x, bool plain);
+tensor synthesizer_random_scores(layer *l);
+
+void tokenformer_meets_the_layer(struct claim *c);
+/* field: the hyper-parameter that counts the tokens */
+tensor tokenformer_pattention(layer *l, tensor x, size_t out, int field);
+#define TOKENFORMER_GROWN "qkv=24 projection=24 ffn=48 "
+
+#endif
