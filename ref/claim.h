@@ -62,8 +62,8 @@ layer claim_layer(struct claim *c, struct claim_pass *p, const char *path);
 /* A pass without a forward, for claim_layer. */
 struct claim_pass *claim_blank(struct claim *c, struct assay_model *m, const struct assay_batch *b,
                                size_t samples, size_t length);
-/* A mixer alone: block.0's, on a blank pass of one sample of n tokens (0: the model's length), with an
- * input x [1, n, d] and queries, keys and values [1, n, h, w], normal, the same for all. */
+/* A mixer alone: block.0's, on a blank pass of one sample of n tokens (0: the model's length), with
+ * an input x [1, n, d] and queries, keys and values [1, n, h, w], normal, the same for all. */
 struct claim_alone {
     struct claim_pass *pass;
     layer l;
@@ -111,8 +111,8 @@ struct claim_mask {
     enum { ORDER_EITHER, ORDER_BOTH_WAYS, ORDER_CAUSAL } order;
     bool bits;                        /* outputs are equal in bits */
 };
-/* `mixed` equals attention under the n x n mask, gradients included, and not attention to all pairs:
- * for the model's length and for one less, with padding and without, both ways and causal. */
+/* `mixed` equals attention under the n x n mask, gradients included, and not attention to all
+ * pairs: for the model's length and one less, with padding and without, both ways and causal. */
 void claim_meets_mask(struct claim *c, const char *overrides, const struct claim_mask *how);
 
 /* ---- outside vectors ---- */

@@ -271,6 +271,12 @@ tensor apply_stack(layer *l, const char *path, tensor x, struct inner_stack s);
 /* The reference's own slots, for variants that wrap them (ref/model/). */
 extern const struct assay_slots assay_reference_slots;
 tensor split_heads(layer *l, tensor x, size_t heads);     /* [b, n, h w] -> [b, n, h, w] */
+/* a linear layer, then its output by heads: [b, n, h, w] */
+tensor project(layer *l, const char *name, tensor x);
+/* x with zeros where a token is padding; samples along axis 0, tokens along `axis` */
+tensor without_padding(layer *l, tensor x, int axis);
+/* v [b, h, n, w] with one more column, of ones: sums of weights beside those of weighted values */
+tensor with_ones(tape *t, tensor v);
 tensor merge_heads(layer *l, tensor x);                   /* [b, n, h, w] -> [b, n, h w] */
 tensor activation(layer *l, tensor x);
 /* "weight" [in, out] and "bias" [out] of a linear layer, initialised as configured. */

@@ -26,6 +26,14 @@ struct variant_hyper {
     const char *const *choices;       /* NULL, or names of 0, 1, 2, ...; ends with NULL */
 };
 
+/* The end of a hyper-parameter's row: what is legal. */
+#define AT_LEAST_1 at_least_one, "at least 1", NULL
+#define NOT_NEGATIVE not_negative, "at least 0", NULL
+#define FLAG is_flag, "0 or 1", NULL
+/* The form that the Long Range Arena gives a paper, beside the paper's. */
+#define PAPER_OR_LRA is_choice, "paper or lra", paper_or_lra
+extern const char *const paper_or_lra[];
+
 /* A setting is a configuration with a golden of its own. */
 struct variant_setting { const char *name, *overrides; };
 
@@ -88,6 +96,12 @@ struct variant_growth {
     const char *reason;               /* where and how the paper says so, in our words */
 };
 
+/* What many mixers need of the configuration; checked before `legal`. */
+enum {
+    NEEDS_KEYS_PER_HEAD = 1,          /* key_heads = heads */
+    NEEDS_NO_BIAS = 2                 /* no position that is a bias of the scores */
+};
+
 struct assay_variant {
     const char *id, *title, *authors; /* "Katharopoulos et al. 2020" */
     const char *idea, *equations;     /* shown by `assay show` */
@@ -106,6 +120,7 @@ struct assay_variant {
     /* What the variant makes of the configuration, applied last; applying it again changes
      * nothing. NULL: nothing. */
     void (*resolve)(struct assay_config *c);
+    unsigned needs;                   /* NEEDS_... */
     /* Cross-field condition on the configuration: NULL or a message. */
     const char *(*legal)(const struct assay_config *c);
     /* Formulas checked against the counters: differences to the reference
@@ -115,6 +130,7 @@ struct assay_variant {
     double (*mixer_multiply_adds)(const struct assay_config *c, size_t n);
     /* state per sample after n tokens; NULL: keys and values */
     double (*decode_elements)(const struct assay_config *c, size_t n);
+    struct variant_growth grows;      /* the same for all configurations; reason NULL: see growth */
     /* per configuration, so that settings and forms may differ; NULL: the reference's */
     struct variant_growth (*growth)(const struct assay_config *c);
     size_t growth_from;               /* tokens from which its leading terms lead; 0: 1024 */

@@ -186,16 +186,6 @@ static tensor with_valid(tape *t, tensor valid, size_t extra)
     return concat(t, 1, 2, part);
 }
 
-/* y [b, n, d], zero where a token is padding */
-static tensor without_padding(tape *t, tensor y, tensor valid)
-{
-    if (!y || !valid)
-        return y;
-    tensor column = reshape(t, valid, SHAPE(dim_of(y, 0), dim_of(y, 1), 1));
-    tensor keep = expand(t, column, y->shape), nothing = tape_filled(t, y->shape, 0);
-    return choose(t, keep, y, nothing);
-}
-
 /* x: [b, n, d] -> heads side by side [b, n, h w] */
 tensor bigbird_attended(layer *l, tensor x)
 {
@@ -206,7 +196,7 @@ tensor bigbird_attended(layer *l, tensor x)
     if (!h.query || !h.key || !h.value)
         return TENSOR_NONE;
     tensor y = merge_heads(l, sparse(l, &h, extra ? with_valid(t, valid, extra) : valid));
-    return without_padding(t, extra ? slice(t, y, 1, 0, n) : y, valid);
+    return without_padding(l, extra ? slice(t, y, 1, 0, n) : y, 1);
 }
 
 /* x: [b, n, d] -> [b, n, d]; decoders, and attention between sequences, stay as they are. */
@@ -253,8 +243,8 @@ static bool in_met_blocks(const struct claim_alone *a, const void *about, size_t
 
 static void equals_the_masked_form(struct claim *c)
 {
-    static const struct claim_mask blocks = {"blocks", of_tokens, in_met_blocks, blocks_of_case,
-                                             ORDER_BOTH_WAYS, false};
+    static const struct claim_mask blocks = {"blocks",       of_tokens,       in_met_blocks,
+                                             blocks_of_case, ORDER_BOTH_WAYS, false};
     claim_meets_mask(c, SMALL "length=24 block=2 random=3", &blocks);
     claim_meets_mask(c, SMALL "length=24 block=3 random=1", &blocks);
     claim_meets_mask(c, SMALL "length=24 block=4 random=0", &blocks);
@@ -424,8 +414,6 @@ static struct variant_growth growth(const struct assay_config *c)
 
 static const char *legal(const struct assay_config *c)
 {
-    if (c->key_heads != c->heads)
-        return "key_heads: expected as many as heads";
     if (c->hyper[BLOCK] >= LAYER)
         return "block: expected less than 2^20 tokens";
     if (c->frame == FRAME_DECODER)
@@ -434,8 +422,6 @@ static const char *legal(const struct assay_config *c)
         return "position: expected no bias of the scores";
     return NULL;
 }
-
-static const char *const forms[] = {"paper", "lra", NULL};
 
 /* clang-format off */
 const struct assay_variant assay_variant_bigbird = {
@@ -452,9 +438,9 @@ const struct assay_variant assay_variant_bigbird = {
     .kind = KIND_VARIANT, .family = "sparse-attention", .replaces = "mixer",
     .slot = {.mixer = bigbird},
     .hypers = (const struct variant_hyper[]){
-        {"block", "tokens of a block", 64, 2, at_least_one, "at least 1", NULL},
-        {"random", "random blocks of a row", 3, 1, not_negative, "at least 0", NULL},
-        {"form", "lra: the benchmark's appended block", 0, 0, is_choice, "paper or lra", forms},
+        {"block", "tokens of a block", 64, 2, AT_LEAST_1},
+        {"random", "random blocks of a row", 3, 1, NOT_NEGATIVE},
+        {"form", "lra: the benchmark's appended block", 0, 0, PAPER_OR_LRA},
         {0}},
     .settings = (const struct variant_setting[]){
         {"default", "preset=pre_ln"},
@@ -488,7 +474,7 @@ const struct assay_variant assay_variant_bigbird = {
     .untested = "Accuracies of the Long Range Arena (36.05, 64.02, 59.29, 40.83, 74.87) need the "
                 "full-size runs; universal approximation and Turing completeness are theorems about "
                 "all weights.",
-    .legal = legal,
+    .needs = NEEDS_KEYS_PER_HEAD, .legal = legal,
     .extra_parameters = extra_parameters,
     .mixer_multiply_adds = multiply_adds,
     .growth = growth,

@@ -158,7 +158,8 @@ static tensor parallel(layer *l, tensor x, tensor ids)
     tensor e = reshape(t, block_transformer_block_embeddings(l, x), SHAPE(samples, blocks, width));
     tensor p = block_transformer_expanded(l, block_transformer_contexts(l, e, 0));
     ids = reshape(t, pad(t, ids, 1, 0, all - n), SHAPE(samples * blocks, block));
-    return slice(t, reshape(t, block_transformer_written(l, p, ids, 0), SHAPE(samples, all, width)), 1, 0, n);
+    return slice(t, reshape(t, block_transformer_written(l, p, ids, 0), SHAPE(samples, all, width)),
+                 1, 0, n);
 }
 
 /* One token, the last of x: [b, L, width]; id: [b, 1] -> [b, 1, D]. Where it ends a block, the
@@ -169,7 +170,8 @@ static tensor step(layer *l, tensor x, tensor id, size_t token)
     bool kept = !hyper_is(l, "decoding", "prefix");
     tensor p = TENSOR_NONE;
     if (token % block == 0) {
-        tensor e = reshape(l->t, block_transformer_block_embeddings(l, x), SHAPE(samples, 1, width));
+        tensor e =
+            reshape(l->t, block_transformer_block_embeddings(l, x), SHAPE(samples, 1, width));
         p = block_transformer_expanded(l, block_transformer_contexts(l, e, token / block));
         carry(l, "context", kept ? p : TENSOR_NONE);
     } else if (kept)
@@ -284,7 +286,8 @@ static void own_context_looks_ahead(struct claim *c)
     for (int changed = 0; changed < 2; changed++) {
         tensor ids =
             tape_input_i32(a.t, SHAPE(2, 4), (int32_t[]){1, 2, 3, 4, 5, 6, 7, changed ? 9 : 8});
-        tensor x = block_transformer_token_vectors(&a.l, "embed", ids, embedder_width(&a.p->pass.model->config));
+        tensor x = block_transformer_token_vectors(&a.l, "embed", ids,
+                                                   embedder_width(&a.p->pass.model->config));
         tensor e = reshape(a.t, block_transformer_block_embeddings(&a.l, x), SHAPE(1, 2, 16));
         tensor p = block_transformer_expanded(&a.l, block_transformer_contexts(&a.l, e, 0));
         tensor known = pad(a.t, slice(a.t, slice(a.t, ids, 0, 1, 1), 1, 0, 3), 1, 1, 0);
@@ -352,7 +355,8 @@ static void blocks_of_one_are_a_plain_stack(struct claim *c)
         return;
     tensor all = block_stack(&a.l, embed(&a.l));
     struct inner_stack s = {.blocks = 2, .causal = true, .norm = true};
-    tensor x = apply_stack(&a.l, "block_decoder", block_transformer_token_vectors(&a.l, "embed", a.ids, 16), s);
+    tensor x = apply_stack(&a.l, "block_decoder",
+                           block_transformer_token_vectors(&a.l, "embed", a.ids, 16), s);
     x = convolved(&a.l, "expansion", x, 16);
     for (size_t i = 0; i < 2; i++) {
         layer_enter(&a.l, "token_decoder.block.%zu", i);
@@ -409,20 +413,14 @@ static void order_in_a_block_counts(struct claim *c)
     if (!open_bare(c, &a, claim_model(c, ""), 4))
         return;
     tensor x = block_transformer_token_vectors(&a.l, "embed", a.ids, 4), back = flip(a.t, x, 1);
-    tensor e = block_transformer_block_embeddings(&a.l, x), turned = block_transformer_block_embeddings(&a.l, back);
+    tensor e = block_transformer_block_embeddings(&a.l, x),
+           turned = block_transformer_block_embeddings(&a.l, back);
     claim_differs(c, e, turned, 1000, "embeddings of a block and of its tokens turned round");
     tensor mean = mean_over(a.t, x, 1);
     claim_close(c, mean, mean_over(a.t, back, 1), 8, 0, "means of their vectors");
 }
 
 /* ---- descriptor ---- */
-
-static struct variant_growth growth(const struct assay_config *c)
-{
-    (void)c;
-    return (struct variant_growth){
-        2, 1, "the n^2 / L^2 pairs of blocks lead; those inside blocks are linear in n"};
-}
 
 /* A language model is causal, where a CLS token in front would see nothing. */
 static void resolve(struct assay_config *c)
@@ -472,16 +470,14 @@ const struct assay_variant assay_variant_block_transformer = {
     .kind = KIND_VARIANT, .family = "hierarchical", .replaces = "embed, block, stack",
     .slot = {.embed = embed, .block = parallel_block, .stack = block_stack},
     .hypers = (const struct variant_hyper[]){
-        {"block", "L: tokens of a block", 4, 4, at_least_one, "at least 1", NULL},
-        {"prefix", "r: vectors that a context becomes for decoding=prefix", 2, 2, at_least_one,
-         "at least 1", NULL},
+        {"block", "L: tokens of a block", 4, 4, AT_LEAST_1},
+        {"prefix", "r: vectors that a context becomes for decoding=prefix", 2, 2, AT_LEAST_1},
         {"embedder", "of a block: its tokens' vectors side by side, a convolution over them, or "
          "over rows of an encoder", 0, 0, is_choice, "lookup, projection, encoder or cls",
          embedders},
-        {"embedder_width", "channels of a token for embedder=projection", 256, 16, at_least_one,
-         "at least 1", NULL},
-        {"embedder_layers", "blocks of the encoder", 3, 1, at_least_one, "at least 1", NULL},
-        {"cls", "tokens put in front for embedder=cls", 3, 2, at_least_one, "at least 1", NULL},
+        {"embedder_width", "channels of a token for embedder=projection", 256, 16, AT_LEAST_1},
+        {"embedder_layers", "blocks of the encoder", 3, 1, AT_LEAST_1},
+        {"cls", "tokens put in front for embedder=cls", 3, 2, AT_LEAST_1},
         {"decoding", "how the token decoder gets the context", 0, 0, is_choice,
          "prefix, summation or cross_attention", decodings},
         {0}},
@@ -523,6 +519,7 @@ const struct assay_variant assay_variant_block_transformer = {
                 "and 10 to 20 times its throughput, need the Pile and the full-size runs.",
     .resolve = resolve, .legal = legal,
     .decode_elements = decode_elements,
-    .growth = growth, .growth_from = 8192,
+    .grows = {2, 1, "the n^2 / L^2 pairs of blocks lead; those inside blocks are linear in n"},
+    .growth_from = 8192,
 };
 /* clang-format on */

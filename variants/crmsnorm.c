@@ -159,7 +159,8 @@ struct crmsnorm_forms crmsnorm_three_forms(struct claim *c, const char *override
         snprintf(text, sizeof text, CRMSNORM_PLAIN "%s form=%s", overrides, form[i]);
         m[i] = claim_model(c, text);
     }
-    return m[0] && m[1] && m[2] ? (struct crmsnorm_forms){m[0], m[1], m[2]} : (struct crmsnorm_forms){0};
+    return m[0] && m[1] && m[2] ? (struct crmsnorm_forms){m[0], m[1], m[2]}
+                                : (struct crmsnorm_forms){0};
 }
 
 /* The pre-LN model's function in the other two forms. */
@@ -180,7 +181,7 @@ static struct crmsnorm_forms converted(struct claim *c, const char *overrides)
 }
 
 bool crmsnorm_run_forms(struct claim *c, struct crmsnorm_forms f, const struct assay_batch *b,
-                      struct crmsnorm_passes *p)
+                        struct crmsnorm_passes *p)
 {
     if (!f.ln || !b)
         return false;

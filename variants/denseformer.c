@@ -237,8 +237,8 @@ const struct assay_variant assay_variant_denseformer = {
     .kind = KIND_VARIANT, .family = "residual", .replaces = "stack",
     .slot = {.stack = dense_stack},
     .hypers = (const struct variant_hyper[]){
-        {"dilation", "k: distance of the blocks in a sum", 4, 1, at_least_one, "at least 1", NULL},
-        {"period", "p: blocks from sum to sum", 5, 1, at_least_one, "at least 1", NULL},
+        {"dilation", "k: distance of the blocks in a sum", 4, 1, AT_LEAST_1},
+        {"period", "p: blocks from sum to sum", 5, 1, AT_LEAST_1},
         {0}},
     .settings = (const struct variant_setting[]){
         {"default", "preset=pre_ln layers=4"},
@@ -270,7 +270,8 @@ const struct assay_variant assay_variant_denseformer = {
         {CLAIM_TWO_VARIANT, "with dilation L + 1 each sum keeps its own term",
          wide_dilation_keeps_one_term, 0},
         {CLAIM_OUTSIDE, "the authors' package, six settings", denseformer_meets_the_package, 0},
-        {CLAIM_OUTSIDE, "the authors' language model, k = 1 and 2", denseformer_meets_the_experiments_model, 0},
+        {CLAIM_OUTSIDE, "the authors' language model, k = 1 and 2",
+         denseformer_meets_the_experiments_model, 0},
         {0}},
     .untested = "Perplexity of 48 blocks equal to that of 72 plain ones needs OpenWebText2 and the "
                 "full-size runs.",

@@ -41,8 +41,8 @@ static tensor as_rows(tape *t, tensor x)
 }
 
 /* Causal: S_i = S_(i-1) + phi(k_i)^T v_i, from and to the given state [b h, w, v + 1]. */
-tensor linear_transformer_recurrent_sums(tape *t, tensor query, tensor key, tensor value, tensor start,
-                             tensor *end)
+tensor linear_transformer_recurrent_sums(tape *t, tensor query, tensor key, tensor value,
+                                         tensor start, tensor *end)
 {
     tensor q = as_rows(t, query), k = as_rows(t, key), v = as_rows(t, value);
     tensor y = matrix_scan(t, q, k, v, TENSOR_NONE, start, end);
@@ -78,39 +78,18 @@ tensor linear_transformer_normalised(tape *t, tensor sums, double eps)
     return divide(t, numerator, offset(t, denominator, eps));
 }
 
-tensor linear_transformer_with_ones(tape *t, tensor value)
-{
-    if (!value)
-        return TENSOR_NONE;
-    tensor ones = tape_filled(t, SHAPE(dim_of(value, 0), dim_of(value, 1), dim_of(value, 2), 1), 1);
-    return concat(t, 3, 2, (tensor[]){value, ones});
-}
-
-/* phi(k) of padding is zero.  key: [b, n, h, w] */
-static tensor without_padding(layer *l, tensor key)
-{
-    tensor valid = l->context->valid;
-    if (!key || !valid || hyper_is(l, "form", "lra"))
-        return key;
-    tensor mask = expand(
-        l->t, reshape(l->t, valid, SHAPE(dim_of(valid, 0), dim_of(valid, 1), 1, 1)), key->shape);
-    return choose(l->t, mask, key, scale(l->t, key, 0));
-}
-
 /* x: [b, n, d] -> [b, n, d] */
 static tensor linear_attention(layer *l, tensor x, tensor memory)
 {
     tape *t = l->t;
     const struct assay_config *c = config_of(l);
-    size_t heads = c->heads, width = c->head_width, all = heads * width;
-    bool bias = c->attention_bias;
-    tensor from = memory ? memory : x;
-    tensor q = elu_plus_one(t, split_heads(l, apply_linear(l, "query", x, all, bias), heads));
-    tensor k = elu_plus_one(t, split_heads(l, apply_linear(l, "key", from, all, bias), heads));
-    tensor v = split_heads(l, apply_linear(l, "value", from, all, bias), heads);
+    size_t heads = c->heads, width = c->head_width;
+    tensor from = memory ? memory : x, q = elu_plus_one(t, project(l, "query", x));
+    tensor k = elu_plus_one(t, project(l, "key", from)), v = project(l, "value", from);
     q = transpose(t, q, 1, 2);
-    k = transpose(t, without_padding(l, k), 1, 2);
-    v = linear_transformer_with_ones(t, transpose(t, v, 1, 2));
+    /* phi(k) of padding is zero. */
+    k = transpose(t, hyper_is(l, "form", "lra") ? k : without_padding(l, k, 1), 1, 2);
+    v = with_ones(t, transpose(t, v, 1, 2));
     tensor sums;
     bool causal = l->context->causal && !memory && hyper_is(l, "form", "paper");
     if (hyper_is(l, "evaluation", "quadratic")) {
@@ -146,7 +125,7 @@ static struct features features(struct claim *c)
     struct features f = {.t = t};
     f.query = elu_plus_one(t, claim_random(c, t, shape, 1));
     f.key = elu_plus_one(t, claim_random(c, t, shape, 2));
-    f.value = linear_transformer_with_ones(t, claim_random(c, t, shape, 3));
+    f.value = with_ones(t, claim_random(c, t, shape, 3));
     return f;
 }
 
@@ -161,12 +140,16 @@ static void equals_the_quadratic_form(struct claim *c)
     struct features f = features(c);
     double scale;
     claim_distance(c, f.value, f.value, &scale);
-    tensor brute = linear_transformer_normalised(f.t, quadratic_sums(f.t, f.query, f.key, f.value, false), 1e-6);
-    tensor factored = linear_transformer_normalised(f.t, matmul(f.t, f.query, matmul_tn(f.t, f.key, f.value)), 1e-6);
+    tensor brute = linear_transformer_normalised(
+        f.t, quadratic_sums(f.t, f.query, f.key, f.value, false), 1e-6);
+    tensor factored = linear_transformer_normalised(
+        f.t, matmul(f.t, f.query, matmul_tn(f.t, f.key, f.value)), 1e-6);
     claim_close(c, brute, factored, reorder_units, scale,
                 "bidirectional: factored and brute force");
-    brute = linear_transformer_normalised(f.t, quadratic_sums(f.t, f.query, f.key, f.value, true), 1e-6);
-    tensor end, sums = linear_transformer_recurrent_sums(f.t, f.query, f.key, f.value, TENSOR_NONE, &end);
+    brute = linear_transformer_normalised(f.t, quadratic_sums(f.t, f.query, f.key, f.value, true),
+                                          1e-6);
+    tensor end,
+        sums = linear_transformer_recurrent_sums(f.t, f.query, f.key, f.value, TENSOR_NONE, &end);
     claim_close(c, brute, linear_transformer_normalised(f.t, sums, 1e-6), reorder_units, scale,
                 "causal: recurrent and brute force");
     sums = chunked_sums(f.t, f.query, f.key, f.value, 5);
@@ -198,7 +181,8 @@ static void state_does_not_grow(struct claim *c)
 static void first_token_sees_itself(struct claim *c)
 {
     struct features f = features(c);
-    tensor end, sums = linear_transformer_recurrent_sums(f.t, f.query, f.key, f.value, TENSOR_NONE, &end);
+    tensor end,
+        sums = linear_transformer_recurrent_sums(f.t, f.query, f.key, f.value, TENSOR_NONE, &end);
     tensor first = slice(f.t, linear_transformer_normalised(f.t, sums, 1e-6), 2, 0, 1);
     tensor q = slice(f.t, f.query, 2, 0, 1), k = slice(f.t, f.key, 2, 0, 1);
     tensor s = matmul_nt(f.t, q, k);
@@ -213,7 +197,8 @@ static void row_weights_sum_to_one(struct claim *c)
     struct features f = features(c);
     tensor ones = tape_filled(f.t, SHAPE(1, HEADS, LENGTH, 2), 1);
     tensor s = quadratic_sums(f.t, f.query, f.key, slice(f.t, ones, 3, 0, 1), false);
-    tensor total = linear_transformer_normalised(f.t, matmul(f.t, f.query, matmul_tn(f.t, f.key, ones)), 1e-6);
+    tensor total =
+        linear_transformer_normalised(f.t, matmul(f.t, f.query, matmul_tn(f.t, f.key, ones)), 1e-6);
     claim_close(c, total, divide(f.t, s, offset(f.t, s, 1e-6)), reorder_units, 1,
                 "weights of a row sum to s / (s + eps)");
     tensor weight = matmul_nt(f.t, f.query, f.key);
@@ -228,9 +213,10 @@ static void a_scaled_query_differs(struct claim *c)
     tape *t = claim_tape(c);
     struct assay_shape shape = SHAPE(1, HEADS, LENGTH, WIDTH);
     tensor q = claim_random(c, t, shape, 1), k = elu_plus_one(t, claim_random(c, t, shape, 2));
-    tensor state = matmul_tn(t, k, linear_transformer_with_ones(t, claim_random(c, t, shape, 3)));
+    tensor state = matmul_tn(t, k, with_ones(t, claim_random(c, t, shape, 3)));
     tensor one = linear_transformer_normalised(t, matmul(t, elu_plus_one(t, q), state), 1e-6);
-    tensor two = linear_transformer_normalised(t, matmul(t, elu_plus_one(t, scale(t, q, 2)), state), 1e-6);
+    tensor two =
+        linear_transformer_normalised(t, matmul(t, elu_plus_one(t, scale(t, q, 2)), state), 1e-6);
     claim_differs(c, one, two, 1000, "outputs for q and 2 q");
 }
 
@@ -242,7 +228,7 @@ static void cost_is_linear(struct claim *c)
         size_t n = (size_t)LENGTH << i;
         struct assay_shape shape = SHAPE(1, HEADS, n, WIDTH);
         tensor q = claim_random(c, t, shape, 1), k = claim_random(c, t, shape, 2),
-               v = linear_transformer_with_ones(t, claim_random(c, t, shape, 3)), end;
+               v = with_ones(t, claim_random(c, t, shape, 3)), end;
         linear_transformer_recurrent_sums(t, q, k, v, TENSOR_NONE, &end);
         count[i] = t->counts.multiply_adds;
         claim_true(c, count[i] == 2 * n * WIDTH * (WIDTH + 1) * HEADS,
@@ -294,7 +280,6 @@ static const char *legal(const struct assay_config *c)
     return c->key_heads == c->heads ? NULL : "key_heads: expected as many as heads";
 }
 
-static const char *const forms[] = {"paper", "lra", NULL};
 static const char *const evaluations[] = {"linear", "chunked", "quadratic", NULL};
 
 /* clang-format off */
@@ -313,11 +298,10 @@ const struct assay_variant assay_variant_linear_transformer = {
     .hypers = (const struct variant_hyper[]){
         {"eps", "added to the denominator", 1e-6, 1e-6, positive, "a positive number", NULL},
         {"form", "paper: masks, causality; lra: the benchmark's, which ignores both", 0, 0,
-         is_choice, "paper or lra", forms},
+         PAPER_OR_LRA},
         {"evaluation", "order of evaluation of the sums", 0, 0, is_choice,
          "linear, chunked or quadratic", evaluations},
-        {"chunk", "tokens per chunk of evaluation=chunked", 64, 5, at_least_one, "at least 1",
-         NULL},
+        {"chunk", "tokens per chunk of evaluation=chunked", 64, 5, AT_LEAST_1},
         {0}},
     .settings = (const struct variant_setting[]){
         {"default", "preset=pre_ln"},

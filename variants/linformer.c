@@ -55,22 +55,13 @@ static tensor mixed(layer *l, tensor x, tensor e)
     return permute(l->t, y, (int[]){0, 3, 1, 2});
 }
 
-/* Keys and values of padding are zero before they are mixed.  x: [b, n, h, w] */
-static tensor without_padding(layer *l, tensor x)
-{
-    tensor valid = l->context->valid;
-    if (!x || !valid || lra(l))
-        return x;
-    tensor column = reshape(l->t, valid, SHAPE(dim_of(x, 0), dim_of(x, 1), 1, 1));
-    tensor keep = expand(l->t, column, x->shape), nothing = scale(l->t, x, 0);
-    return choose(l->t, keep, x, nothing);
-}
-
 tensor linformer_low_rank(layer *l, tensor query, tensor key, tensor value)
 {
     size_t n = key ? dim_of(key, 1) : 0;
     tensor e = projection(l, "key_projection", n), f = projection(l, "value_projection", n);
-    tensor k = mixed(l, without_padding(l, key), e), v = mixed(l, without_padding(l, value), f);
+    /* Keys and values of padding are zero before they are mixed. */
+    tensor k = mixed(l, lra(l) ? key : without_padding(l, key, 1), e);
+    tensor v = mixed(l, lra(l) ? value : without_padding(l, value, 1), f);
     struct attention_options o = {.explicit_form = config_of(l)->explicit_attention};
     tensor y = merge_heads(l, attention(l->t, query, k, v, &o));
     return apply_linear(l, "output", y, config_of(l)->stream, config_of(l)->output_bias);
@@ -198,12 +189,6 @@ static double multiply_adds(const struct assay_config *c, size_t n)
     return (double)n * (4 * d * inner + 4 * c->hyper[0] * inner);
 }
 
-static struct variant_growth growth(const struct assay_config *c)
-{
-    (void)c;
-    return (struct variant_growth){1, 1, "table 1: O(n) in time and memory for a fixed k"};
-}
-
 static const char *legal(const struct assay_config *c)
 {
     if (c->frame != FRAME_ENCODER && c->hyper[3] == 0)
@@ -211,7 +196,6 @@ static const char *legal(const struct assay_config *c)
     return NULL;
 }
 
-static const char *const forms[] = {"paper", "lra", NULL};
 static const char *const projections[] = {"learned", "mean", NULL};
 static const char *const sharings[] = {"none", "headwise", "kv", "layerwise", NULL};
 
@@ -227,13 +211,12 @@ const struct assay_variant assay_variant_linformer = {
     .kind = KIND_VARIANT, .family = "low-rank-attention", .replaces = "mixer",
     .slot = {.mixer = linformer},
     .hypers = (const struct variant_hyper[]){
-        {"k", "rows that keys and values are mixed to", 256, 4, at_least_one, "at least 1", NULL},
+        {"k", "rows that keys and values are mixed to", 256, 4, AT_LEAST_1},
         {"sharing", "of E and F: none, by heads, by keys and values too, by layers too", 1, 1,
          is_choice, "none, headwise, kv or layerwise", sharings},
         {"projection", "learned, or the mean of n / k neighbours", 0, 0, is_choice,
          "learned or mean", projections},
-        {"form", "lra: the benchmark's, sharing=kv without masks", 0, 0, is_choice,
-         "paper or lra", forms},
+        {"form", "lra: the benchmark's, sharing=kv without masks", 0, 0, PAPER_OR_LRA},
         {0}},
     .settings = (const struct variant_setting[]){
         {"default", "preset=pre_ln"},
@@ -267,6 +250,6 @@ const struct assay_variant assay_variant_linformer = {
     .legal = legal,
     .extra_parameters = extra_parameters,
     .mixer_multiply_adds = multiply_adds,
-    .growth = growth,
+    .grows = {1, 1, "table 1: O(n) in time and memory for a fixed k"},
 };
 /* clang-format on */

@@ -136,7 +136,8 @@ static void limits_of_the_block(struct claim *c)
     if (plain && whole)
         claim_equal_bits(c, plain->pass.t, plain->output, whole->output, "B = n and the reference");
     if (claim_alone(c, &a, SMALL "block=1", 0))
-        claim_equal_bits(c, a.t, local_attention_contiguous(&a.l, &a.h), a.h.value, "B = 1 and the values");
+        claim_equal_bits(c, a.t, local_attention_contiguous(&a.l, &a.h), a.h.value,
+                         "B = 1 and the values");
 }
 
 /* Two layers deep, a token of block 1 is changed. */
@@ -187,7 +188,8 @@ static void strided_is_shuffled(struct claim *c)
     struct attention_options o = {0};
     tensor y = from_groups(a.t, attention(a.t, grouped[0], grouped[1], grouped[2], &o), 1);
     struct heads h = {shuffled[0], shuffled[1], shuffled[2]};
-    tensor z = local_attention_contiguous(&a.l, &h), back = take(a.t, reshape(a.t, y, SHAPE(1, 12, 8)), index);
+    tensor z = local_attention_contiguous(&a.l, &h),
+           back = take(a.t, reshape(a.t, y, SHAPE(1, 12, 8)), index);
     claim_equal_bits(c, a.t, back, reshape(a.t, z, SHAPE(1, 12, 8)),
                      "strided groups and shuffled blocks");
 }
@@ -217,19 +219,6 @@ static double multiply_adds(const struct assay_config *c, size_t n)
     return 4 * (double)n * d * inner + 2 * pairs(c, n) * inner;
 }
 
-static struct variant_growth growth(const struct assay_config *c)
-{
-    (void)c;
-    return (struct variant_growth){1, 1, "O(n B): blocks of a fixed length"};
-}
-
-static const char *legal(const struct assay_config *c)
-{
-    return c->key_heads == c->heads ? NULL : "key_heads: expected as many as heads";
-}
-
-static const char *const forms[] = {"paper", "lra", NULL};
-
 /* clang-format off */
 const struct assay_variant assay_variant_local_attention = {
     .id = "local_attention",
@@ -243,11 +232,11 @@ const struct assay_variant assay_variant_local_attention = {
     .kind = KIND_VARIANT, .family = "sparse-attention", .replaces = "mixer",
     .slot = {.mixer = local_attention},
     .hypers = (const struct variant_hyper[]){
-        {"block", "tokens of a block", 50, 4, at_least_one, "at least 1", NULL},
-        {"look_backward", "blocks seen before the own one", 0, 0, not_negative, "at least 0", NULL},
-        {"look_forward", "blocks seen after the own one", 0, 0, not_negative, "at least 0", NULL},
-        {"exact", "keys at most a block's length away", 0, 0, is_flag, "0 or 1", NULL},
-        {"form", "lra: the benchmark's strided groups", 0, 0, is_choice, "paper or lra", forms},
+        {"block", "tokens of a block", 50, 4, AT_LEAST_1},
+        {"look_backward", "blocks seen before the own one", 0, 0, NOT_NEGATIVE},
+        {"look_forward", "blocks seen after the own one", 0, 0, NOT_NEGATIVE},
+        {"exact", "keys at most a block's length away", 0, 0, FLAG},
+        {"form", "lra: the benchmark's strided groups", 0, 0, PAPER_OR_LRA},
         {0}},
     .settings = (const struct variant_setting[]){
         {"default", "preset=pre_ln"},
@@ -280,8 +269,8 @@ const struct assay_variant assay_variant_local_attention = {
     .untested = "Accuracies of the Long Range Arena (15.82, 52.98, 53.39, 41.46, 66.63) need the "
                 "full-size runs. That a needle further than a block can't be learnt follows from "
                 "the independence of blocks.",
-    .legal = legal,
+    .needs = NEEDS_KEYS_PER_HEAD,
     .mixer_multiply_adds = multiply_adds,
-    .growth = growth,
+    .grows = {1, 1, "O(n B): blocks of a fixed length"},
 };
 /* clang-format on */

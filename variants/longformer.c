@@ -118,12 +118,8 @@ static tensor from_everywhere(layer *l, tensor x, const struct globals *g)
     tape *t = l->t;
     const struct assay_config *c = config_of(l);
     size_t inner = c->heads * c->head_width, b = dim_of(x, 0), n = dim_of(x, 1);
-    tensor q = apply_linear(l, "query_global", global_rows(t, x, g), inner, c->attention_bias);
-    tensor k = apply_linear(l, "key_global", x, inner, c->attention_bias);
-    tensor v = apply_linear(l, "value_global", x, inner, c->attention_bias);
-    q = split_heads(l, q, c->heads);
-    k = split_heads(l, k, c->heads);
-    v = split_heads(l, v, c->heads);
+    tensor q = project(l, "query_global", global_rows(t, x, g));
+    tensor k = project(l, "key_global", x), v = project(l, "value_global", x);
     struct attention_options o = {.key_valid = l->context->valid, .query_valid = g->present};
     tensor y = attention(t, q, k, v, &o);
     y = reshape(t, y, SHAPE(b * g->most, inner));
@@ -279,11 +275,11 @@ static void close_to(struct claim *c, tensor one, tensor two, tensor value, cons
 
 static struct heads projected_globally(struct claim_alone *a)
 {
-    static const char *const names[] = {"query_global", "key_global", "value_global"};
-    tensor y[3];
-    for (int i = 0; i < 3; i++)
-        y[i] = split_heads(&a->l, apply_linear(&a->l, names[i], a->x, HEADS * WIDTH, true), HEADS);
-    return (struct heads){y[0], y[1], y[2]};
+    struct heads h;
+    h.query = project(&a->l, "query_global", a->x);
+    h.key = project(&a->l, "key_global", a->x);
+    h.value = project(&a->l, "value_global", a->x);
+    return h;
 }
 
 static void one_softmax_over_band_and_globals(struct claim *c)
@@ -317,13 +313,19 @@ static void one_softmax_over_band_and_globals(struct claim *c)
 
 static void blocks_equal_the_band(struct claim *c)
 {
-    static const char *const overrides[] = {
-        SMALL "window=4 global=0",  SMALL "window=7 global=0",  SMALL "form=lra window=4",
-        SMALL "form=lra window=5",  SMALL "form=lra window=1",  SMALL "window=4 global=2",
-        SMALL "window=4 global=2 dilation=2 dilated_heads=1"};
-    static const struct claim_mask own = {.name = "the window", .mixed = alone_in_window,
-                                          .sees = in_band_or_global, .bits = true},
-                                   blocks = {.name = "blocks", .mixed = alone_in_blocks,
+    static const char *const overrides[] = {SMALL "window=4 global=0",
+                                            SMALL "window=7 global=0",
+                                            SMALL "form=lra window=4",
+                                            SMALL "form=lra window=5",
+                                            SMALL "form=lra window=1",
+                                            SMALL "window=4 global=2",
+                                            SMALL "window=4 global=2 dilation=2 dilated_heads=1"};
+    static const struct claim_mask own = {.name = "the window",
+                                          .mixed = alone_in_window,
+                                          .sees = in_band_or_global,
+                                          .bits = true},
+                                   blocks = {.name = "blocks",
+                                             .mixed = alone_in_blocks,
                                              .sees = in_band_or_global};
     for (int k = 0; k < 7; k++) {
         claim_meets_mask(c, overrides[k], &blocks);
@@ -399,7 +401,8 @@ static size_t unaffected(struct claim *c, const char *overrides, int layers)
 static void receptive_field(struct claim *c)
 {
     for (int layers = 1; layers <= 2; layers++) {
-        size_t same = unaffected(c, SMALL "window=4 global=0", layers), reach = layers == 1 ? 2u : 4u;
+        size_t same = unaffected(c, SMALL "window=4 global=0", layers),
+               reach = layers == 1 ? 2u : 4u;
         claim_true(c, same == N - 1 - reach, "window of 4, %d layers: a token reaches %zu others",
                    layers, N - 1 - same);
     }
@@ -448,8 +451,8 @@ static double pairs(const struct band *b, size_t head, size_t n, size_t g)
     size_t step = head < b->straight ? 1 : b->dilation, sum = 0;
     for (size_t i = g; i < n; i++) {
         size_t before = (i - g) / step, after = (n - 1 - i) / step;
-        sum += g + 1 + (before < b->left ? before : b->left)
-               + (after < b->right ? after : b->right);
+        sum +=
+            g + 1 + (before < b->left ? before : b->left) + (after < b->right ? after : b->right);
     }
     return (double)sum;
 }
@@ -466,24 +469,12 @@ static double multiply_adds(const struct assay_config *c, size_t n)
     return g > 0 ? sum + (2 * m + global) * d * inner + 2 * inner * global * m : sum;
 }
 
-static struct variant_growth growth(const struct assay_config *c)
-{
-    (void)c;
-    return (struct variant_growth){1, 1, "section 3.1: O(n w), and O(n) for the global tokens"};
-}
-
 static const char *legal(const struct assay_config *c)
 {
-    if (c->key_heads != c->heads)
-        return "key_heads: expected as many as heads";
-    if (c->position == POSITION_ALIBI || c->position == POSITION_T5)
-        return "position: expected no bias of the scores";
     if ((size_t)c->hyper[DILATED_HEADS] > c->heads)
         return "dilated_heads: expected at most heads";
     return lra(c) && c->hyper[DILATION] > 1 ? "dilation: expected 1 where form=lra" : NULL;
 }
-
-static const char *const forms[] = {"paper", "lra", NULL};
 
 /* clang-format off */
 const struct assay_variant assay_variant_longformer = {
@@ -500,14 +491,11 @@ const struct assay_variant assay_variant_longformer = {
     .kind = KIND_VARIANT, .family = "sparse-attention", .replaces = "mixer",
     .slot = {.mixer = longformer},
     .hypers = (const struct variant_hyper[]){
-        {"window", "tokens of the window, both sides", 512, 4, at_least_one, "at least 1", NULL},
-        {"dilation", "gap between the window's tokens", 1, 1, at_least_one, "at least 1", NULL},
-        {"dilated_heads", "heads with dilation, the last ones", 2, 1, not_negative, "at least 0",
-         NULL},
-        {"global", "global tokens, the first ones (bidirectional, form=paper)", 1, 1, not_negative,
-         "at least 0", NULL},
-        {"form", "lra: the benchmark's window, no global tokens", 0, 0, is_choice, "paper or lra",
-         forms},
+        {"window", "tokens of the window, both sides", 512, 4, AT_LEAST_1},
+        {"dilation", "gap between the window's tokens", 1, 1, AT_LEAST_1},
+        {"dilated_heads", "heads with dilation, the last ones", 2, 1, NOT_NEGATIVE},
+        {"global", "global tokens, the first ones (bidirectional, form=paper)", 1, 1, NOT_NEGATIVE},
+        {"form", "lra: the benchmark's window, no global tokens", 0, 0, PAPER_OR_LRA},
         {0}},
     .settings = (const struct variant_setting[]){
         {"default", "preset=pre_ln"},
@@ -544,9 +532,9 @@ const struct assay_variant assay_variant_longformer = {
     .untested = "Accuracies of the Long Range Arena (35.63, 62.85, 56.89, 42.22, 69.71) and bits per "
                 "character (1.00, 1.10) need the full-size runs. That the mixer has 7 d^2 weights "
                 "follows from the formula of its parameters.",
-    .legal = legal,
+    .needs = NEEDS_KEYS_PER_HEAD | NEEDS_NO_BIAS, .legal = legal,
     .extra_parameters = extra_parameters,
     .mixer_multiply_adds = multiply_adds,
-    .growth = growth,
+    .grows = {1, 1, "section 3.1: O(n w), and O(n) for the global tokens"},
 };
 /* clang-format on */

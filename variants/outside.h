@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Between the papers and what their outside vectors are about: variants/outside/<id>.c has the other
- * code's names and whatever it does otherwise; here stand its tables and checks, which the claims of
- * variants/<id>.c call, and the pieces of papers that it is made of. */
+/* Between the papers and what their outside vectors are about: variants/outside/<id>.c has the
+ * other code's names and whatever it does otherwise; here stand its tables and checks, which the
+ * claims of variants/<id>.c call, and the pieces of papers that it is made of. */
 #ifndef ASSAY_VARIANTS_OUTSIDE_H
 #define ASSAY_VARIANTS_OUTSIDE_H
 
@@ -47,7 +47,6 @@ void linear_transformer_meets_the_recurrent_module(struct claim *c);
 tensor linear_transformer_recurrent_sums(tape *t, tensor query, tensor key, tensor value,
                                          tensor start, tensor *end);
 tensor linear_transformer_normalised(tape *t, tensor sums, double eps);
-tensor linear_transformer_with_ones(tape *t, tensor v);
 
 tensor linformer_low_rank(layer *l, tensor query, tensor key, tensor value);
 

@@ -99,14 +99,6 @@ tensor performer_features(layer *l, tensor z, bool query, bool port)
                                 : trigonometric_features(l, u, projected);
 }
 
-static tensor with_ones(tape *t, tensor v)
-{
-    if (!v)
-        return TENSOR_NONE;
-    tensor ones = tape_filled(t, SHAPE(dim_of(v, 0), dim_of(v, 1), dim_of(v, 2), 1), 1);
-    return concat(t, 3, 2, (tensor[]){v, ones});
-}
-
 /* Numerators and, as one more column, denominators: [b, h, n, v + 1]. */
 tensor performer_sums(layer *l, tensor q, tensor k, tensor v, bool causal)
 {
@@ -140,24 +132,14 @@ tensor performer_normalised(layer *l, tensor sums, double guard)
     return multiply(t, numerator, reciprocal(t, d));
 }
 
-/* phi [b, h, n, m] of padding keys is zero. */
-static tensor without_padding(layer *l, tensor phi)
-{
-    tensor valid = l->context->valid;
-    if (!phi || !valid || lra(l))
-        return phi;
-    tensor row = reshape(l->t, valid, SHAPE(dim_of(phi, 0), 1, dim_of(phi, 2), 1));
-    tensor keep = expand(l->t, row, phi->shape), nothing = scale(l->t, phi, 0);
-    return choose(l->t, keep, phi, nothing);
-}
-
 /* heads [b, n, h, w] -> [b, n, h, w] */
 tensor performer_favor(layer *l, const struct heads *h, bool causal)
 {
     tape *t = l->t;
     tensor q = transpose(t, h->query, 1, 2), k = transpose(t, h->key, 1, 2);
     tensor v = transpose(t, h->value, 1, 2), query = performer_features(l, q, true, false);
-    tensor key = without_padding(l, performer_features(l, k, false, false));
+    tensor key = performer_features(l, k, false, false);
+    key = lra(l) ? key : without_padding(l, key, 2);
     double guard = kernel(l) == RELU ? 0 : hyper(l, "guard");
     tensor y = performer_normalised(l, performer_sums(l, query, key, v, causal), guard);
     return transpose(t, y, 1, 2);
@@ -167,12 +149,10 @@ tensor performer_favor(layer *l, const struct heads *h, bool causal)
 static tensor performer(layer *l, tensor x, tensor memory)
 {
     const struct assay_config *c = config_of(l);
-    size_t all = c->heads * c->head_width;
-    tensor from = memory ? memory : x;
     struct heads h;
-    h.query = split_heads(l, apply_linear(l, "query", x, all, c->attention_bias), c->heads);
-    h.key = split_heads(l, apply_linear(l, "key", from, all, c->attention_bias), c->heads);
-    h.value = split_heads(l, apply_linear(l, "value", from, all, c->attention_bias), c->heads);
+    h.query = project(l, "query", x);
+    h.key = project(l, "key", memory ? memory : x);
+    h.value = project(l, "value", memory ? memory : x);
     tensor y = performer_favor(l, &h, l->context->causal && !memory);
     return apply_linear(l, "output", merge_heads(l, y), c->stream, c->output_bias);
 }
@@ -187,7 +167,8 @@ enum { N = 12, W = 4 };
 static tensor weights(struct claim_alone *a, bool causal)
 {
     tensor query = transpose(a->t, a->h.query, 1, 2), key = transpose(a->t, a->h.key, 1, 2);
-    tensor q = performer_features(&a->l, query, true, false), k = performer_features(&a->l, key, false, false);
+    tensor q = performer_features(&a->l, query, true, false),
+           k = performer_features(&a->l, key, false, false);
     tensor w = matmul_nt(a->t, q, k);
     int32_t before[N * N];
     for (int e = 0; e < N * N; e++)
@@ -364,18 +345,6 @@ static double state_elements(const struct assay_config *c, size_t n)
     return (double)(c->layers * c->heads * (c->head_width + 1)) * width_of_features(c);
 }
 
-static struct variant_growth growth(const struct assay_config *c)
-{
-    (void)c;
-    return (struct variant_growth){1, 1, "abstract: linear in the length, in time and in memory"};
-}
-
-static const char *legal(const struct assay_config *c)
-{
-    return c->key_heads == c->heads ? NULL : "key_heads: expected as many as heads";
-}
-
-static const char *const forms[] = {"paper", "lra", NULL};
 static const char *const kernels[] = {"softmax", "relu", "trigonometric", NULL};
 
 /* clang-format off */
@@ -392,20 +361,16 @@ const struct assay_variant assay_variant_performer = {
     .kind = KIND_VARIANT, .family = "linear-attention", .replaces = "mixer",
     .slot = {.mixer = performer},
     .hypers = (const struct variant_hyper[]){
-        {"features", "m, rows of Omega", 256, 16, at_least_one, "at least 1", NULL},
+        {"features", "m, rows of Omega", 256, 16, AT_LEAST_1},
         {"kernel", "what the features stand for", 0, 0, is_choice,
          "softmax, relu or trigonometric", kernels},
-        {"projection", "relu: features of Omega z, not of z", 1, 1, is_flag, "0 or 1", NULL},
-        {"eps", "added to each feature of softmax", 1e-6, 1e-6, not_negative, "at least 0", NULL},
-        {"kernel_eps", "added to each feature of relu", 1e-3, 1e-3, not_negative, "at least 0",
-         NULL},
-        {"key_stabiliser", "the keys' largest exponent is subtracted", 1, 1, is_flag, "0 or 1",
-         NULL},
-        {"guard", "softmax: a denominator this small gets twice as much", 1e-6, 1e-6, not_negative,
-         "at least 0", NULL},
-        {"equal_lengths", "rows of Omega have length sqrt(w)", 0, 0, is_flag, "0 or 1", NULL},
-        {"form", "lra: the benchmark's relu kernel without Omega", 0, 0, is_choice,
-         "paper or lra", forms},
+        {"projection", "relu: features of Omega z, not of z", 1, 1, FLAG},
+        {"eps", "added to each feature of softmax", 1e-6, 1e-6, NOT_NEGATIVE},
+        {"kernel_eps", "added to each feature of relu", 1e-3, 1e-3, NOT_NEGATIVE},
+        {"key_stabiliser", "the keys' largest exponent is subtracted", 1, 1, FLAG},
+        {"guard", "softmax: a denominator this small gets twice as much", 1e-6, 1e-6, NOT_NEGATIVE},
+        {"equal_lengths", "rows of Omega have length sqrt(w)", 0, 0, FLAG},
+        {"form", "lra: the benchmark's relu kernel without Omega", 0, 0, PAPER_OR_LRA},
         {0}},
     .settings = (const struct variant_setting[]){
         {"default", "preset=pre_ln"},
@@ -444,9 +409,9 @@ const struct assay_variant assay_variant_performer = {
     .outside = outside_performer,
     .untested = "Accuracies of the Long Range Arena (18.01, 65.40, 53.82, 42.77, 77.05) need the "
                 "full-size runs.",
-    .legal = legal,
+    .needs = NEEDS_KEYS_PER_HEAD,
     .mixer_multiply_adds = multiply_adds,
-    .growth = growth,
+    .grows = {1, 1, "abstract: linear in the length, in time and in memory"},
     .decode_elements = state_elements,
 };
 /* clang-format on */

@@ -262,9 +262,7 @@ static tensor reformer(layer *l, tensor x, tensor memory)
     const struct assay_config *c = config_of(l);
     if (memory)
         return assay_reference_slots.mixer(l, x, memory);
-    size_t inner = c->heads * c->head_width;
-    tensor q = split_heads(l, apply_linear(l, "query", x, inner, c->attention_bias), c->heads);
-    tensor v = split_heads(l, apply_linear(l, "value", x, inner, c->attention_bias), c->heads);
+    tensor q = project(l, "query", x), v = project(l, "value", x);
     tensor y = q ? reformer_by_buckets(l, q, v) : TENSOR_NONE;
     return lra(c) ? y : apply_linear(l, "output", y, c->stream, c->output_bias);
 }
@@ -483,14 +481,16 @@ static void one_chunk_is_full_attention(struct claim *c)
         if (i >= 4)
             without_rotations(&a);
         tensor y = reformer_by_buckets(&a.l, a.h.query, a.h.value);
-        close_to(c, y, under_a_mask(&a, all, false), a.h.value, overrides[i / 2] + sizeof SMALL - 1);
+        close_to(c, y, under_a_mask(&a, all, false), a.h.value,
+                 overrides[i / 2] + sizeof SMALL - 1);
     }
     int32_t all[N * N];
     for (size_t e = 0; e < N * N; e++)
         all[e] = e % N != e / N;
     if (!claim_alone(c, &a, SMALL "chunk=4 within=0 rounds=1", 0))
         return;
-    tensor y = reformer_by_buckets(&a.l, a.h.query, a.h.value), whole = under_a_mask(&a, all, false);
+    tensor y = reformer_by_buckets(&a.l, a.h.query, a.h.value),
+           whole = under_a_mask(&a, all, false);
     claim_differs(c, y, whole, 1e6, "three chunks, of which two are seen, and full attention");
 }
 
@@ -500,13 +500,14 @@ static void rounds_merge_to_one_softmax(struct claim *c)
     for (int i = 0; i < 4; i++) {
         bool counted = i / 2, causal = i % 2;
         int32_t times[N * N];
-        const char *how = counted ? SMALL "chunk=4 rounds=3 counted=1"
-                                  : SMALL "chunk=4 rounds=3 counted=0";
+        const char *how =
+            counted ? SMALL "chunk=4 rounds=3 counted=1" : SMALL "chunk=4 rounds=3 counted=0";
         if (!claim_alone(c, &a, how, 0))
             return;
         a.pass->context->causal = causal;
         count_pairs(&a, hashed(&a.l, a.h.query), 3, times);
-        tensor y = reformer_by_buckets(&a.l, a.h.query, a.h.value), one = under_a_mask(&a, times, false);
+        tensor y = reformer_by_buckets(&a.l, a.h.query, a.h.value),
+               one = under_a_mask(&a, times, false);
         tensor many = under_a_mask(&a, times, true);
         close_to(c, y, counted ? one : many, a.h.value,
                  counted ? "rounds by log-sum-exp, and one softmax over their union"
@@ -696,8 +697,6 @@ static bool up_to_256(double x)
 
 /* clang-format off */
 static const char *const residuals[] = {"reversible", "plain", NULL};
-static const char *const forms[] = {"paper", "lra", NULL};
-
 const struct assay_variant assay_variant_reformer = {
     .id = "reformer",
     .title = "Reformer: The Efficient Transformer",
@@ -716,15 +715,12 @@ const struct assay_variant assay_variant_reformer = {
         {"rounds", "of hashing", 8, 2, up_to_256, "from 1 to 256", NULL},
         {"chunk", "tokens of a chunk; form=lra: n is filled to more than a multiple", 128, 4,
          up_to_2_20, "from 1 to 2^20", NULL},
-        {"within", "keys are of the query's bucket", 1, 1, is_flag, "0 or 1", NULL},
-        {"counted", "a pair that several rounds bring together counts once", 1, 1, is_flag,
-         "0 or 1", NULL},
+        {"within", "keys are of the query's bucket", 1, 1, FLAG},
+        {"counted", "a pair that several rounds bring together counts once", 1, 1, FLAG},
         {"residual", "reversible: two streams, side by side at the end", 0, 0, is_choice,
          "reversible or plain", residuals},
-        {"recomputed", "with residual=reversible: activations are not kept", 1, 0, is_flag,
-         "0 or 1", NULL},
-        {"form", "lra: the benchmark's, with b chunks and no mask", 0, 0, is_choice,
-         "paper or lra", forms},
+        {"recomputed", "with residual=reversible: activations are not kept", 1, 0, FLAG},
+        {"form", "lra: the benchmark's, with b chunks and no mask", 0, 0, PAPER_OR_LRA},
         {0}},
     .settings = (const struct variant_setting[]){
         {"default", "preset=pre_ln"},

@@ -165,25 +165,13 @@ tensor sinkhorn_side_by_side(tape *t, tensor local, tensor sorted)
 
 /* ---- the paper's form ---- */
 
-/* Rows of padding become zero.  x [b, n, ..] */
-static tensor without_padding(layer *l, tensor x)
-{
-    tensor valid = l->context->valid;
-    if (!x || !valid)
-        return x;
-    struct assay_shape column = {.rank = x->shape.rank, .dim = {dim_of(x, 0), dim_of(x, 1), 1, 1}};
-    tensor keep = expand(l->t, reshape(l->t, valid, column), x->shape);
-    tensor nothing = scale(l->t, x, 0);
-    return choose(l->t, keep, x, nothing);
-}
-
 /* x [b, n, d] -> scores [b, h, N, N] */
 static tensor sort_scores(layer *l, tensor x)
 {
     tape *t = l->t;
     const struct assay_config *c = config_of(l);
     size_t block = block_of(c), columns = columns_of(c), d = x ? width_of(x) : 0;
-    tensor phi = without_padding(l, x);
+    tensor phi = without_padding(l, x, 1);
     if (l->context->causal)
         phi = slice(t, sinkhorn_in_blocks(t, cumulative_sum(t, phi, 1), block), 2, 0, 1);
     else
@@ -266,8 +254,8 @@ static tensor sorted_attention(layer *l, const struct heads *h, tensor weights)
     tape *t = l->t;
     size_t block = block_of(config_of(l)), b = dim_of(h->query, 0), n = dim_of(h->query, 1);
     size_t cut = hyper_n(l, "sortcut"), count = blocks_in(n, block);
-    tensor k = sinkhorn_in_blocks(t, without_padding(l, h->key), block);
-    tensor v = sinkhorn_in_blocks(t, without_padding(l, h->value), block);
+    tensor k = sinkhorn_in_blocks(t, without_padding(l, h->key, 1), block);
+    tensor v = sinkhorn_in_blocks(t, without_padding(l, h->value, 1), block);
     if (cut)
         weights = slice(t, weights, 2, 0, cut < count ? cut : count);
     tensor key = sinkhorn_mixed(t, weights, k);
@@ -645,17 +633,14 @@ static struct variant_growth growth(const struct assay_config *c)
         return (struct variant_growth){cut ? 1 : 2, 2,
                                        "section 3: N x N weights of N = n / B blocks mix n tokens, "
                                        "or with sortcut a few rows of them"};
-    return (struct variant_growth){1.5, 1, "section 3: n B pairs, and N blocks mixed for each of "
-                                           "N = sqrt(n) = B"};
+    return (struct variant_growth){1.5, 1,
+                                   "section 3: n B pairs, and N blocks mixed for each of "
+                                   "N = sqrt(n) = B"};
 }
 
 static const char *legal(const struct assay_config *c)
 {
     bool decoder = c->frame != FRAME_ENCODER;
-    if (c->key_heads != c->heads)
-        return "key_heads: expected as many as heads";
-    if (c->position == POSITION_ALIBI || c->position == POSITION_T5)
-        return "position: expected no bias of the scores";
     if (decoder && (lra(c) || c->hyper[SORTCUT] > 0))
         return "frame: expected encoder where form=lra or sortcut is set";
     if (blocks_in(config_tokens(c), block_of(c)) > columns_of(c))
@@ -663,7 +648,6 @@ static const char *legal(const struct assay_config *c)
     return NULL;
 }
 
-static const char *const forms[] = {"paper", "lra", NULL};
 static const char *const networks[] = {"linear", "relu", NULL};
 
 /* clang-format off */
@@ -681,19 +665,15 @@ const struct assay_variant assay_variant_sinkhorn_transformer = {
     .kind = KIND_VARIANT, .family = "sparse-attention", .replaces = "mixer",
     .slot = {.mixer = sinkhorn_transformer},
     .hypers = (const struct variant_hyper[]){
-        {"block", "tokens of a block; 0: the square root of the length", 64, 4, not_negative,
-         "at least 0", NULL},
+        {"block", "tokens of a block; 0: the square root of the length", 64, 4, NOT_NEGATIVE},
         {"rounds", "rows and columns made 1 so often; 0: a softmax of the rows", 5, 5,
-         not_negative, "at least 0", NULL},
+         NOT_NEGATIVE},
         {"temperature", "tau", 0.75, 0.75, positive, "positive", NULL},
         {"network", "P: linear, or d -> d -> N with a ReLU", 0, 0, is_choice, "linear or relu",
          networks},
-        {"sortcut", "sorted blocks that all queries see instead; 0: none", 0, 0, not_negative,
-         "at least 0", NULL},
-        {"blocks", "most blocks of an input; 0: those of the longest", 0, 0, not_negative,
-         "at least 0", NULL},
-        {"form", "lra: the benchmark's strided blocks and sums", 0, 0, is_choice, "paper or lra",
-         forms},
+        {"sortcut", "sorted blocks that all queries see instead; 0: none", 0, 0, NOT_NEGATIVE},
+        {"blocks", "most blocks of an input; 0: those of the longest", 0, 0, NOT_NEGATIVE},
+        {"form", "lra: the benchmark's strided blocks and sums", 0, 0, PAPER_OR_LRA},
         {0}},
     .settings = (const struct variant_setting[]){
         {"default", "preset=pre_ln"},
@@ -732,7 +712,7 @@ const struct assay_variant assay_variant_sinkhorn_transformer = {
     .outside = outside_sinkhorn_transformer,
     .untested = "Accuracies of the Long Range Arena (33.67, 61.20, 53.83, 41.23, 67.45) need the "
                 "full-size runs, and so does the paper's exact match on sorting numbers.",
-    .legal = legal,
+    .needs = NEEDS_KEYS_PER_HEAD | NEEDS_NO_BIAS, .legal = legal,
     .extra_parameters = extra_parameters,
     .mixer_multiply_adds = multiply_adds,
     .growth = growth,

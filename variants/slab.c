@@ -339,7 +339,6 @@ static void identity_and_batch_norm_are_limits(struct claim *c)
 
 /* ---- the schedule ---- */
 
-
 /* A training pass at this progress, with room for updates. */
 struct claim_pass *slab_training(struct claim *c, struct assay_model *m, double progress)
 {
@@ -578,8 +577,8 @@ const struct assay_variant assay_variant_slab = {
         {"kernel", "side of the convolution", 5, 5, is_odd, "an odd number", NULL},
         {"warm", "share of the training with LayerNorm only", 0, 0, is_share, "0 to 1", NULL},
         {"fade", "share of the training over which it fades", 0.8, 0.8, is_share, "0 to 1", NULL},
-        {"batch_gain", "g at the start", 1, 1, not_negative, "at least 0", NULL},
-        {"identity", "eta at the start", 1, 0.5, not_negative, "at least 0", NULL},
+        {"batch_gain", "g at the start", 1, 1, NOT_NEGATIVE},
+        {"identity", "eta at the start", 1, 0.5, NOT_NEGATIVE},
         {0}},
     .settings = (const struct variant_setting[]){
         {"default", "preset=pre_ln norm_eps=1e-6"},

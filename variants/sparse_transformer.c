@@ -331,10 +331,15 @@ static bool written(const struct claim_alone *a, const void *about, size_t head,
 
 static void equals_the_masked_form(struct claim *c)
 {
-    static const char *const overrides[] = {"use=merged summary=2", "use=merged pattern=strided",
-                                            "use=first pattern=strided", "use=second", "use=heads",
-                                            "use=heads pattern=strided", "use=interleave"};
-    struct claim_mask sets = {.mixed = sparse_transformer_attended, .sees = written, .order = ORDER_CAUSAL};
+    static const char *const overrides[] = {"use=merged summary=2",
+                                            "use=merged pattern=strided",
+                                            "use=first pattern=strided",
+                                            "use=second",
+                                            "use=heads",
+                                            "use=heads pattern=strided",
+                                            "use=interleave"};
+    struct claim_mask sets = {
+        .mixed = sparse_transformer_attended, .sees = written, .order = ORDER_CAUSAL};
     for (size_t k = 0; k < sizeof overrides / sizeof *overrides; k++) {
         char text[128];
         snprintf(text, sizeof text, SMALL "length=16 %s", overrides[k]);
@@ -464,7 +469,8 @@ static void empty_sets_give_zero(struct claim *c)
     struct claim_alone a;
     if (!claim_alone(c, &a, SMALL "use=second", 0))
         return;
-    tensor y = sparse_transformer_attended(&a.l, &a.h), before = slice(a.t, y, 1, 0, 3), next = slice(a.t, y, 1, 3, 1);
+    tensor y = sparse_transformer_attended(&a.l, &a.h), before = slice(a.t, y, 1, 0, 3),
+           next = slice(a.t, y, 1, 3, 1);
     claim_equal_bits(c, a.t, before, scale(a.t, before, 0), "tokens 0 to 2 of fixed A2, and 0");
     tensor summary = slice(a.t, a.h.value, 1, 3, 1);
     claim_equal_bits(c, a.t, next, summary, "token 3, and the value of the only summary, 3");
@@ -496,10 +502,6 @@ static struct variant_growth growth(const struct assay_config *c)
 static const char *legal(const struct assay_config *c)
 {
     double stride = (double)stride_of(c), summaries = c->hyper[SUMMARY] * c->hyper[SUBBLOCKS];
-    if (c->key_heads != c->heads)
-        return "key_heads: expected as many as heads";
-    if (c->position == POSITION_ALIBI || c->position == POSITION_T5)
-        return "position: expected no bias of the scores";
     if (summaries + c->hyper[FORM] > stride)
         return "summary: expected summary times subblocks, 1 more where form=lra, to be at most "
                "stride";
@@ -509,7 +511,6 @@ static const char *legal(const struct assay_config *c)
     return halves && c->heads % 2 ? "heads: expected an even number where use=heads" : NULL;
 }
 
-static const char *const forms[] = {"paper", "lra", NULL};
 static const char *const patterns[] = {"fixed", "strided", NULL};
 static const char *const uses[] = {"merged", "interleave", "heads", "first", "second", NULL};
 
@@ -532,15 +533,11 @@ const struct assay_variant assay_variant_sparse_transformer = {
          patterns},
         {"use", "both sets in one softmax, by layers, by halves of the heads, or one alone", 0, 0,
          is_choice, "merged, interleave, heads, first or second", uses},
-        {"stride", "l; 0: the square root of the length", 128, 0, not_negative, "at least 0", NULL},
-        {"window", "tokens of strided A1, the query's too; 0: l + 1", 0, 0, not_negative,
-         "at least 0", NULL},
-        {"summary", "c, a block's last tokens that all see (fixed)", 32, 1, at_least_one,
-         "at least 1", NULL},
-        {"subblocks", "heads that differ in which c tokens (fixed)", 1, 1, at_least_one,
-         "at least 1", NULL},
-        {"form", "lra: a block's first token is a summary too", 0, 0, is_choice, "paper or lra",
-         forms},
+        {"stride", "l; 0: the square root of the length", 128, 0, NOT_NEGATIVE},
+        {"window", "tokens of strided A1, the query's too; 0: l + 1", 0, 0, NOT_NEGATIVE},
+        {"summary", "c, a block's last tokens that all see (fixed)", 32, 1, AT_LEAST_1},
+        {"subblocks", "heads that differ in which c tokens (fixed)", 1, 1, AT_LEAST_1},
+        {"form", "lra: a block's first token is a summary too", 0, 0, PAPER_OR_LRA},
         {0}},
     .settings = (const struct variant_setting[]){
         {"default", "preset=pre_ln"},
@@ -579,7 +576,7 @@ const struct assay_variant assay_variant_sparse_transformer = {
     .outside = outside_sparse_transformer,
     .untested = "Bits per byte and dimension (0.99 on enwik8, 2.80 on CIFAR-10) and accuracies of "
                 "the Long Range Arena (17.07, 63.58, 59.59, 44.24, 71.71) need the full-size runs.",
-    .legal = legal,
+    .needs = NEEDS_KEYS_PER_HEAD | NEEDS_NO_BIAS, .legal = legal,
     .mixer_multiply_adds = multiply_adds,
     .growth = growth,
 };

@@ -94,9 +94,7 @@ static tensor dot(layer *l, tensor x)
 {
     tape *t = l->t;
     const struct assay_config *c = config_of(l);
-    size_t all = c->heads * c->head_width;
-    tensor q = split_heads(l, apply_linear(l, "query", x, all, c->attention_bias), c->heads);
-    tensor k = split_heads(l, apply_linear(l, "key", x, all, c->attention_bias), c->heads);
+    tensor q = project(l, "query", x), k = project(l, "key", x);
     q = transpose(t, q, 1, 2);
     k = transpose(t, k, 1, 2);
     tensor s = matmul_nt(t, q, k);
@@ -153,8 +151,7 @@ tensor synthesizer_weighted(layer *l, tensor x, tensor scores)
     tensor allowed = masked && x ? pairs_allowed(l, dim_of(x, 1)) : TENSOR_NONE;
     tensor p = softmax(t, scores, -1, allowed, c->pad_is_zero);
     p = dropout(t, p, context->train ? c->attention_dropout : 0, tape_string(t, "%s.p", l->path));
-    tensor v = apply_linear(l, "value", x, c->heads * c->head_width, c->attention_bias);
-    tensor y = matmul(t, p, transpose(t, split_heads(l, v, c->heads), 1, 2));
+    tensor v = project(l, "value", x), y = matmul(t, p, transpose(t, v, 1, 2));
     return merge_heads(l, transpose(t, y, 1, 2));
 }
 
@@ -285,12 +282,6 @@ static double extra_parameters(const struct assay_config *c)
     return (double)c->layers * (sum + (c->hyper[MIXTURE] > 0 ? terms : 0));
 }
 
-static struct variant_growth growth(const struct assay_config *c)
-{
-    (void)c;
-    return (struct variant_growth){2, 2, "n x n weights times values, whatever makes the weights"};
-}
-
 static const char *legal(const struct assay_config *c)
 {
     size_t N = config_tokens(c), a = (size_t)c->hyper[FACTOR];
@@ -301,13 +292,11 @@ static const char *legal(const struct assay_config *c)
         return "dense, random, factorised_dense, factorised_random, dot: expected at least one";
     if (c->hyper[FACTORISED_DENSE] > 0 && N % a != 0)
         return "factor: expected a divisor of the most tokens there can be";
-    return c->key_heads == c->heads ? NULL : "key_heads: expected as many as heads";
+    return NULL;
 }
 
 static const char *const randoms[] = {"no", "trained", "fixed", NULL};
 static const char *const mixtures[] = {"sum", "learned", NULL};
-static const char *const forms[] = {"paper", "lra", NULL};
-
 /* clang-format off */
 const struct assay_variant assay_variant_synthesizer = {
     .id = "synthesizer",
@@ -321,18 +310,17 @@ const struct assay_variant assay_variant_synthesizer = {
     .kind = KIND_VARIANT, .family = "synthetic-attention", .replaces = "mixer",
     .slot = {.mixer = synthesizer},
     .hypers = (const struct variant_hyper[]){
-        {"dense", "scores from each token alone", 0, 0, is_flag, "0 or 1", NULL},
+        {"dense", "scores from each token alone", 0, 0, FLAG},
         {"random", "scores that are weights", 1, 1, is_choice, "no, trained or fixed", randoms},
-        {"factorised_dense", "products of two tilings", 0, 0, is_flag, "0 or 1", NULL},
-        {"factorised_random", "weights of low rank", 0, 0, is_flag, "0 or 1", NULL},
-        {"dot", "products of queries and keys", 1, 1, is_flag, "0 or 1", NULL},
-        {"rank", "of factorised_random", 8, 4, at_least_one, "at least 1", NULL},
-        {"dense_hidden", "width inside dense; 0: a head's", 0, 0, not_negative, "at least 0", NULL},
-        {"factor", "a of factorised_dense, a divisor of the length", 16, 4, at_least_one,
-         "at least 1", NULL},
+        {"factorised_dense", "products of two tilings", 0, 0, FLAG},
+        {"factorised_random", "weights of low rank", 0, 0, FLAG},
+        {"dot", "products of queries and keys", 1, 1, FLAG},
+        {"rank", "of factorised_random", 8, 4, AT_LEAST_1},
+        {"dense_hidden", "width inside dense; 0: a head's", 0, 0, NOT_NEGATIVE},
+        {"factor", "a of factorised_dense, a divisor of the length", 16, 4, AT_LEAST_1},
         {"mixture", "terms are added, or weighed by learned logits", 0, 0, is_choice,
          "sum or learned", mixtures},
-        {"form", "lra: the benchmark's", 0, 0, is_choice, "paper or lra", forms},
+        {"form", "lra: the benchmark's", 0, 0, PAPER_OR_LRA},
         {0}},
     .settings = (const struct variant_setting[]){
         {"default", "preset=pre_ln"},
@@ -370,8 +358,8 @@ const struct assay_variant assay_variant_synthesizer = {
     .outside = outside_synthesizer,
     .untested = "Accuracies of the Long Range Arena (36.99, 61.68, 54.67, 41.61, 69.45) need the "
                 "full-size runs.",
-    .legal = legal,
+    .needs = NEEDS_KEYS_PER_HEAD, .legal = legal,
     .extra_parameters = extra_parameters,
-    .growth = growth,
+    .grows = {2, 2, "n x n weights times values, whatever makes the weights"},
 };
 /* clang-format on */

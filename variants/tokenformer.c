@@ -147,7 +147,8 @@ static double descend(struct claim *c, struct assay_model *m, const struct assay
 static void a_grown_model_trains_on(struct claim *c)
 {
     struct assay_model *small = claim_model(c, LANGUAGE),
-                       *large = claim_model(c, LANGUAGE TOKENFORMER_GROWN "tau_share=0.66666666666666663");
+                       *large = claim_model(c, LANGUAGE TOKENFORMER_GROWN
+                                            "tau_share=0.66666666666666663");
     const struct assay_batch *b = claim_batch(c, small, 2, 12, 7);
     double loss[3] = {0};
     for (int i = 0; b && large && i < 6; i++)
@@ -244,8 +245,9 @@ static double extra_parameters(const struct assay_config *c)
 
 static const char *legal(const struct assay_config *c)
 {
-    return c->frame != FRAME_ENCODER_DECODER && !c->gated ? NULL
-           : "frame, gated: expected one stack and no gate";
+    return c->frame != FRAME_ENCODER_DECODER && !c->gated
+               ? NULL
+               : "frame, gated: expected one stack and no gate";
 }
 
 static const char *const normalisations[] = {"l2_norm_gelu", "gelu_l2_norm", "softmax", NULL};
@@ -262,9 +264,9 @@ const struct assay_variant assay_variant_tokenformer = {
     .kind = KIND_VARIANT, .family = "tokenized-parameters", .replaces = "linear, ffn, norm",
     .slot = {.linear = token_linear, .ffn = token_ffn, .norm = bare_norm},
     .hypers = (const struct variant_hyper[]){
-        {"qkv", "tokens of query, key and value each", 768, 16, at_least_one, "at least 1", NULL},
-        {"projection", "tokens of attention's output", 768, 16, at_least_one, "at least 1", NULL},
-        {"ffn", "tokens of the feed-forward layer", 3072, 32, at_least_one, "at least 1", NULL},
+        {"qkv", "tokens of query, key and value each", 768, 16, AT_LEAST_1},
+        {"projection", "tokens of attention's output", 768, 16, AT_LEAST_1},
+        {"ffn", "tokens of the feed-forward layer", 3072, 32, AT_LEAST_1},
         {"normalisation", "of the scores", 0, 0, is_choice,
          "l2_norm_gelu, gelu_l2_norm or softmax", normalisations},
         {"tau_share", "share of the tokens under tau's root", 1, 1, positive, "a positive number",

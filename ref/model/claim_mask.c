@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Claims about sparse patterns: what a mixer computes without all n x n pairs is attention under the
- * mask of the pairs that the paper names, outputs and gradients. */
+/* Claims about sparse patterns: what a mixer computes without all n x n pairs is attention under
+ * the mask of the pairs that the paper names, outputs and gradients. */
 #include "ref/arith.h"
 #include "ref/claim.h"
 
@@ -95,8 +95,8 @@ static double largest(struct claim *c, tensor x)
 
 /* Of Q, K, V, G (the cotangent) the largest, w the width, k the most keys of a query, n tokens. Per
  * form p has k + 1 roundings of its sum and division; g.v and its mean, both at most w G V, have w
- * and w + 2 k + 2 more, so that the score's gradient has 8 k + 2 w + 8 in all; then come chains of k
- * scores times K, or, for keys and values, of at most n. Two forms. */
+ * and w + 2 k + 2 more, so that the score's gradient has 8 k + 2 w + 8 in all; then come chains of
+ * k scores times K, or, for keys and values, of at most n. Two forms. */
 static void meet_gradients(struct claim *c, const struct mask_case *m, tensor cotangent,
                            const char *what)
 {

@@ -403,6 +403,15 @@ static bool one_value(const struct assay_config *c, char *error, size_t room)
 #undef EXPECT
 }
 
+static const char *unmet_need(const struct assay_config *c, unsigned needs)
+{
+    if (needs & NEEDS_KEYS_PER_HEAD && c->key_heads != c->heads)
+        return "key_heads: expected as many as heads";
+    if (needs & NEEDS_NO_BIAS && (c->position == POSITION_ALIBI || c->position == POSITION_T5))
+        return "position: expected no bias of the scores";
+    return NULL;
+}
+
 int config_check(const struct assay_config *c, const struct assay_variant *variant, char *error,
                  size_t room)
 {
@@ -416,7 +425,8 @@ int config_check(const struct assay_config *c, const struct assay_variant *varia
             return -1;
         }
     }
-    const char *fault = variant && variant->legal ? variant->legal(c) : NULL;
+    const char *fault = variant ? unmet_need(c, variant->needs) : NULL;
+    fault = fault || !variant || !variant->legal ? fault : variant->legal(c);
     if (fault) {
         snprintf(error, room, "%s: %s", variant->id, fault);
         return -1;

@@ -9,6 +9,34 @@ tensor split_heads(layer *l, tensor x, size_t heads)
              : TENSOR_NONE;
 }
 
+tensor project(layer *l, const char *name, tensor x)
+{
+    const struct assay_config *c = config_of(l);
+    size_t all = c->heads * c->head_width;
+    return split_heads(l, apply_linear(l, name, x, all, c->attention_bias), c->heads);
+}
+
+tensor without_padding(layer *l, tensor x, int axis)
+{
+    tensor valid = l->context->valid;
+    if (!x || !valid)
+        return x;
+    struct assay_shape column = {.rank = x->shape.rank, .dim = {dim_of(x, 0)}};
+    for (int i = 1; i < column.rank; i++)
+        column.dim[i] = i == axis ? dim_of(x, i) : 1;
+    tensor keep = expand(l->t, reshape(l->t, valid, column), x->shape);
+    tensor nothing = scale(l->t, x, 0);
+    return choose(l->t, keep, x, nothing);
+}
+
+tensor with_ones(tape *t, tensor v)
+{
+    if (!v)
+        return TENSOR_NONE;
+    tensor ones = tape_filled(t, SHAPE(dim_of(v, 0), dim_of(v, 1), dim_of(v, 2), 1), 1);
+    return concat(t, 3, 2, (tensor[]){v, ones});
+}
+
 tensor merge_heads(layer *l, tensor x)
 {
     return x ? reshape(l->t, x, SHAPE(dim_of(x, 0), dim_of(x, 1), dim_of(x, 2) * dim_of(x, 3)))
@@ -77,8 +105,8 @@ tensor pairs_allowed(layer *l, size_t n)
     int32_t *allowed = tape_allocate(l->t, samples * n * n * sizeof *allowed);
     for (size_t e = 0; allowed && e < samples * n * n; e++) {
         size_t i = e / n % n, j = e % n, sample = e / (n * n);
-        allowed[e] = (!x->causal || j <= i)
-                     && (!valid || (valid[sample * n + i] && valid[sample * n + j]));
+        allowed[e] =
+            (!x->causal || j <= i) && (!valid || (valid[sample * n + i] && valid[sample * n + j]));
     }
     return allowed ? tape_input_i32(l->t, SHAPE(samples, 1, n, n), allowed) : TENSOR_NONE;
 }

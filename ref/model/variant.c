@@ -66,6 +66,8 @@ const struct assay_variant assay_variant_reference = {
     .growth = reference_growth,
 };
 
+const char *const paper_or_lra[] = {"paper", "lra", NULL};
+
 const struct assay_variant *variant_find(const char *id)
 {
     if (strcmp(id, assay_variant_reference.id) == 0)
@@ -78,6 +80,8 @@ const struct assay_variant *variant_find(const char *id)
 
 struct variant_growth variant_growth(const struct assay_variant *v, const struct assay_config *c)
 {
+    if (v->grows.reason)
+        return v->grows;
     return v->growth ? v->growth(c) : reference_growth(c);
 }
 

@@ -86,7 +86,8 @@ static struct claim_pass *given_blocks(struct claim *c, struct assay_model *m, t
     y[0] = block_transformer_block_embeddings(&l, x);
     y[1] = block_transformer_contexts(&l, reshape(t, y[0], SHAPE(2, 4, 16)), 0);
     tensor known = reshape(t, pad(t, slice(t, target, 2, 0, 3), 2, 1, 0), SHAPE(6, 4));
-    x = block_transformer_written(&l, block_transformer_expanded(&l, slice(t, y[1], 1, 0, 3)), known, 0);
+    x = block_transformer_written(&l, block_transformer_expanded(&l, slice(t, y[1], 1, 0, 3)),
+                                  known, 0);
     x = apply_norm(&l, "final", x);
     layer_enter(&l, "head");
     y[2] = l.model->slot.head(&l, x);

@@ -105,8 +105,8 @@ void crmsnorm_meets_the_image_model(struct claim *c)
     patches_of(image, patch);
     struct assay_input values = claim_input(c, "values", SHAPE(2, 16, 12), patch);
     struct assay_batch *b = claim_batch_of(c, 1, &values);
-    struct crmsnorm_forms f =
-        crmsnorm_three_forms(c, "inputs=values values=12 pool=cls cls_position=0 classes=5 length=16");
+    struct crmsnorm_forms f = crmsnorm_three_forms(
+        c, "inputs=values values=12 pool=cls cls_position=0 classes=5 length=16");
     struct crmsnorm_passes p;
     if (!f.ln || !b)
         return;

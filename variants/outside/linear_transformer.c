@@ -41,9 +41,9 @@ void linear_transformer_meets_the_recurrent_module(struct claim *c)
            end;
     q = transpose(t, q, 1, 2);
     k = transpose(t, k, 1, 2);
-    tensor y = linear_transformer_recurrent_sums(t, q, k, linear_transformer_with_ones(t, v), TENSOR_NONE, &end);
-    outside_meets(c, transpose(t, linear_transformer_normalised(t, y, 1e-6), 1, 2), "port/recurrent/output/y",
-                  "port/recurrent/output32/y", AS_IT_IS);
+    tensor y = linear_transformer_recurrent_sums(t, q, k, with_ones(t, v), TENSOR_NONE, &end);
+    outside_meets(c, transpose(t, linear_transformer_normalised(t, y, 1e-6), 1, 2),
+                  "port/recurrent/output/y", "port/recurrent/output32/y", AS_IT_IS);
     outside_meets(c, slice(t, end, 2, 0, 4), "port/recurrent/output/state_S",
                   "port/recurrent/output32/state_S", AS_IT_IS);
     outside_meets(c, slice(t, end, 2, 4, 1), "port/recurrent/output/state_Z",

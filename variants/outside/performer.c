@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Outside vectors of performer.c: what other code computes, under its names.
- * google-research/long-range-arena, which has the authors' code, and lucidrains/performer-pytorch. */
+ * google-research/long-range-arena, which has the authors' code; lucidrains/performer-pytorch. */
 #include "variants/outside.h"
 
 /* clang-format off */
@@ -12,7 +12,8 @@ static tensor bare(layer *l, const tensor *x)
 /* The port: [b, h, n, w], eps 1e-6 on the sum of keys where causal, no guard. */
 static tensor port(layer *l, const tensor *x)
 {
-    tensor q = performer_features(l, x[0], true, true), k = performer_features(l, x[1], false, true);
+    tensor q = performer_features(l, x[0], true, true);
+    tensor k = performer_features(l, x[1], false, true);
     tensor y = performer_sums(l, q, k, x[2], l->context->causal);
     if (l->context->causal && y) {
         tensor more = scale(l->t, sum_over(l->t, q, -1), 1e-6), none = scale(l->t, x[2], 0);
@@ -24,8 +25,8 @@ static tensor port(layer *l, const tensor *x)
 static const char *const qkv[] = {"q", "k", "v", NULL};
 static const struct outside_name drawn[] = {{"omega", "/buffer/projection", AS_IT_IS}, {0}};
 #define SECTION(name, options, how, names_, is_causal) \
-    {name, .overrides = "length=12 width=8 heads=2 layers=1 " "features=6 pad_is_zero=0 " options, .names = names_, .inputs = qkv, \
-     .apply = how, .causal = is_causal}
+    {name, .overrides = "length=12 width=8 heads=2 layers=1 features=6 pad_is_zero=0 " options, \
+     .names = names_, .inputs = qkv, .apply = how, .causal = is_causal}
 
 const struct outside_section outside_performer[] = {
     SECTION("lra/softmax", "", bare, drawn, false),

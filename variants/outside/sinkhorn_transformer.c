@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Outside vectors of sinkhorn_transformer.c: the layer of google-research/long-range-arena, and the
  * layers of lucidrains/sinkhorn-transformer out of the paper's pieces. Where the latter are not the
- * paper's: scores are likenesses of mean queries and keys, or linear in sums of both, through a ReLU and log(r + 1e-6); noise is added in
- * evaluation too; without SortCut the bidirectional layer takes the sorted values from the sorted
- * keys (`b_v_r = b_k_r.reshape` in SinkhornAttention.forward); the balance may give way to the
- * largest of each row; SortCut balances one row of scores, which makes all of them 1, and keeps the
- * local keys. Causal: the largest of the earlier blocks and of learned null blocks; the second half
- * of the heads is moved by B - 1 tokens. */
+ * paper's: scores are likenesses of mean queries and keys, or linear in sums of both, through a
+ * ReLU and log(r + 1e-6); noise is added in evaluation too; without SortCut the bidirectional layer
+ * takes the sorted values from the sorted keys (`b_v_r = b_k_r.reshape` in
+ * SinkhornAttention.forward); the balance may give way to the largest of each row; SortCut balances
+ * one row of scores, which makes all of them 1, and keeps the local keys. Causal: the largest of
+ * the earlier blocks and of learned null blocks; the second half of the heads is moved by B - 1
+ * tokens. */
 #include "variants/outside.h"
 
 /* Sizes of the vectors. */
