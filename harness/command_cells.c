@@ -237,15 +237,15 @@ static int show_settings(struct choice *choice, const struct assay_suite *suite,
     return 0;
 }
 
-/* All models of a task: the reference, then every paper that changes the model. */
+/* All models of a task: the reference, then every paper that changes the model or its training. */
 static int show_variants(struct choice *choice, const struct assay_suite *suite,
                          struct assay_cell_choice *asked, char *error, size_t room)
 {
     for (size_t i = 0; i == 0 || assay_variants[i - 1]; i++) {
         const struct assay_variant *v = i == 0 ? &assay_variant_reference : assay_variants[i - 1];
-        bool wanted =
-            choice->variants ? is_named(choice->variants, v->id) : v->kind == KIND_VARIANT;
-        if (wanted && show_settings(choice, suite, asked, v, error, room) != 0)
+        bool wanted = choice->variants ? is_named(choice->variants, v->id)
+                                       : v->kind == KIND_VARIANT || v->kind == KIND_TRAINING;
+        if (wanted && variant_trains(v) && show_settings(choice, suite, asked, v, error, room) != 0)
             return -1;
     }
     return 0;

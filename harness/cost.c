@@ -75,7 +75,7 @@ static int pass_open(struct pass *p, const struct assay_cost_model *m, size_t n,
     *p = (struct pass){.batch = NULL};
     if (assay_cost_config(m, n, &config, error, room) != 0)
         return -1;
-    p->batch = batch_random(&config, 1, n, 1);
+    p->batch = batch_random(m->variant, &config, 1, n, 1);
     if (!p->batch || tape_open(&p->t, kernels) != 0) {
         pass_close(p);
         return assay_complain(error, room, "out of memory");

@@ -161,10 +161,11 @@ static int put_results(struct computing *c, tensor logits, tensor loss)
 {
     const struct assay_model *m = &c->model;
     bool single = m->kernels->profile == ASSAY_F32;
-    if (put_reals(c, single ? "f32/" : "f64/", "output", logits->shape, logits->data) != 0
-        || put_reals(c, single ? "f32/" : "f64/", "loss", loss->shape, loss->data) != 0)
+    const char *prefix = single ? "f32/" : "f64/";
+    if (put_reals(c, prefix, "output", logits->shape, logits->data) != 0
+        || (loss && put_reals(c, prefix, "loss", loss->shape, loss->data) != 0))
         return -1;
-    for (size_t i = 0; i < m->entries; i++) {
+    for (size_t i = 0; loss && i < m->entries; i++) {
         const struct assay_entry *e = &m->entry[i];
         const char *at = (const char *)c->gradients + e->offset * m->kernels->element;
         if (e->kind != ASSAY_PARAMETER)
@@ -220,8 +221,13 @@ static int pass_through(struct computing *c, const struct assay_batch *batch)
                               .batch = batch,
                               .gradients = c->gradients,
                               .denominator = answers(batch)};
-    tensor loss = model_loss(&pass, &logits);
-    if (!tape_error(&c->t))
+    const struct assay_variant *v = c->model.variant;
+    tensor loss = TENSOR_NONE;
+    if (v && v->compute)
+        logits = v->compute(&pass);
+    else
+        loss = model_loss(&pass, &logits);
+    if (!tape_error(&c->t) && loss)
         run_backward(c, loss);
     c->way->flips = c->t.flips;
     if (tape_error(&c->t))
@@ -275,6 +281,8 @@ int assay_golden_stir(struct assay_model *m, const struct assay_batch *batch, ui
 {
     struct assay_model plain;
     char ignored[ASSAY_ERROR_ROOM];
+    if (m->variant && m->variant->constructed)
+        return 0;
     if (model_open(&plain, assay_kernels_def(ASSAY_F32), m->variant, &m->config, batch, seed,
                    ignored, sizeof ignored)
         != 0)
@@ -299,7 +307,8 @@ int assay_golden_compute_as(const struct assay_kernels *kernels,
 {
     *set = (struct assay_golden_set){.margin = (double)INFINITY};
     struct computing c = {.set = set, .way = way, .error = error, .room = room};
-    struct assay_batch *batch = batch_random(config, ASSAY_GOLDEN_SAMPLES, config->length, seed);
+    struct assay_batch *batch =
+        batch_random(variant, config, ASSAY_GOLDEN_SAMPLES, config->length, seed);
     if (!batch)
         return no_memory(&c);
     int status = model_open(&c.model, kernels, variant, config, batch, seed, error, room);

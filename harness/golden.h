@@ -43,7 +43,7 @@ struct assay_golden_set {
 
 /* Adds binary32 noise of deviation 1/8 to every parameter. As initialised, biases are 0, gains 1
  * and some weights so small that attention is all but uniform: what a backend forgets, or reads
- * from the wrong place, would not show. 0, or -1 without memory. */
+ * from the wrong place, would not show. Constructed weights stay. 0, or -1 without memory. */
 int assay_golden_stir(struct assay_model *model, const struct assay_batch *batch, uint64_t seed);
 
 /* 0 or -1 with a message. Caller: assay_golden_free, also after -1. */

@@ -97,7 +97,7 @@ static size_t differing(const tape *one, const tape *other)
 static struct assay_batch *different_batch(const struct exporting *e)
 {
     struct assay_batch *b =
-        batch_random(&e->config, ASSAY_GOLDEN_SAMPLES, e->config.length, e->seed + 1);
+        batch_random(e->variant, &e->config, ASSAY_GOLDEN_SAMPLES, e->config.length, e->seed + 1);
     for (int i = 0; b && i < b->inputs; i++) {
         size_t samples = b->input[i].shape.dim[0],
                each = shape_elements(b->input[i].shape) / samples;
@@ -162,10 +162,15 @@ int assay_onnx_export(const struct assay_variant *variant, const struct variant_
                           .error = error,
                           .room = room};
     *files = (struct assay_onnx_files){0};
+    if (variant->compute)
+        return assay_complain(error, room,
+                              "%s: expected a model: the paper's golden file is not "
+                              "that of one pass",
+                              variant->id);
     if (assay_configuration_make(&e.config, variant, setting->overrides, error, room) != 0)
         return -1;
     struct assay_batch *batch =
-        batch_random(&e.config, ASSAY_GOLDEN_SAMPLES, e.config.length, seed);
+        batch_random(e.variant, &e.config, ASSAY_GOLDEN_SAMPLES, e.config.length, seed);
     int status = batch ? export_model(&e, batch) : no_memory(&e);
     batch_free(batch);
     return status;

@@ -11,7 +11,7 @@
 #include "ref/config.h"
 #include "ref/ops.h"
 
-enum { ASSAY_NAME_MAX = 96, ASSAY_STREAMS_MAX = 16, ASSAY_INPUTS_MAX = 12 };
+enum { ASSAY_NAME_MAX = 96, ASSAY_STREAMS_MAX = 16, ASSAY_INPUTS_MAX = 12, ASSAY_GIVENS_MAX = 4 };
 
 /* ---- registry: parameters are trained, buffers change once per step, draws are fixed
  * at initialisation ---- */
@@ -117,9 +117,13 @@ struct assay_slots {
     tensor (*block)(layer *l, tensor x);
     tensor (*stack)(layer *l, tensor x);                   /* all blocks, before the final norm */
     tensor (*head)(layer *l, tensor x);
+    /* the head's output -> scalar, a sum over the samples here; `denominator` is the step's */
+    tensor (*loss)(layer *l, tensor y, double denominator);
 };
 
 /* ---- what a forward pass is about ---- */
+
+struct assay_variant;
 
 struct assay_input {
     const char *name;                 /* "ids", "label", "target", "image", ... */
@@ -138,10 +142,13 @@ struct assay_decode;
 struct assay_pass;
 
 /* Random inputs for a configuration, deterministic; the last sample has padding where id 0 is
- * padding. NULL without memory. */
-struct assay_batch *batch_random(const struct assay_config *c, size_t samples, size_t length,
-                                 uint64_t seed);
+ * padding. variant: may bring further inputs; NULL: none. NULL without memory. */
+struct assay_batch *batch_random(const struct assay_variant *variant, const struct assay_config *c,
+                                 size_t samples, size_t length, uint64_t seed);
 void batch_free(struct assay_batch *b);
+/* Room for one more input, zeros, 4 bytes an element; NULL without memory. `name` is not copied. */
+void *batch_add(struct assay_batch *b, const char *name, enum assay_type type,
+                struct assay_shape shape);
 
 /* What a slot may know besides x. Streams are named tensors that sublayers pass on
  * to later ones. */
@@ -171,8 +178,6 @@ struct assay_layer {
 };
 
 /* ---- the model ---- */
-
-struct assay_variant;
 
 struct assay_emission { size_t entry; double keep; tensor value; };
 
@@ -216,13 +221,22 @@ struct assay_pass {
     bool train;
     /* denominator of the loss, known before the forward */
     double progress, denominator;
+    tensor auxiliary;                         /* out: what layers add to the loss, or NONE */
     struct assay_decode *decode;
+    /* Tensors that stand for inputs of the batch, for passes after passes on one tape. */
+    int givens;
+    struct { const char *name; tensor value; } given[ASSAY_GIVENS_MAX];
     /* out: buffer updates of this pass; NULL: not wanted */
     struct assay_emission *emission;
     int emissions, emission_room;
 };
+/* From now on `x` is the pass's input `name`. At most ASSAY_GIVENS_MAX names; false: no room. */
+bool pass_give(struct assay_pass *p, const char *name, tensor x);
 tensor model_forward(struct assay_pass *p);   /* logits: [b, classes] or [b, n, vocab] */
 tensor model_loss(struct assay_pass *p, tensor *logits);   /* scalar; *logits if asked */
+/* A layer's own term of the loss: scalar. It is the term of the samples on this tape, so a paper whose
+ * term is of a whole batch declares itself `coupled`. */
+void add_to_loss(layer *l, tensor term);
 
 /* ---- what layers use ---- */
 

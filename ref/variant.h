@@ -4,6 +4,7 @@
 #define ASSAY_VARIANT_H
 
 #include "ref/model.h"
+#include "ref/rng.h"
 
 enum variant_kind {
     KIND_VARIANT, KIND_TRANSFORM, KIND_EXECUTION, KIND_TRAINING, KIND_EXPERIMENT, KIND_COST,
@@ -117,6 +118,16 @@ struct assay_variant {
     const struct outside_section *outside;   /* NULL, or what `outside_meets_sections` meets */
     /* claims of the paper that no test here can decide, and why; or NULL */
     const char *untested;
+    /* Inputs beside those of the frame (a graph's edges, a diffusion's time), drawn at random and put
+     * into the batch with batch_add; false without memory. NULL: none. */
+    bool (*inputs)(struct assay_batch *b, const struct assay_config *c, struct assay_rng *rng,
+                   size_t samples, size_t length);
+    /* What a golden file holds of a paper that isn't one pass of a model and its gradients: an update
+     * of weights, a loop of sampling steps, a program that runs. -> the output; what else is to be
+     * seen is traced. p: weights, batch, tape. NULL: model_loss, with the gradients. */
+    tensor (*compute)(struct assay_pass *p);
+    /* The weights are the paper's construction: golden files keep them as they are. */
+    bool constructed;
     /* What the variant makes of the configuration, applied last; applying it again changes
      * nothing. NULL: nothing. */
     void (*resolve)(struct assay_config *c);
@@ -142,6 +153,8 @@ extern const struct assay_variant *const assay_variants[];   /* the papers; ends
 extern const struct assay_variant assay_variant_reference;
 /* "reference" gives the reference's descriptor */
 const struct assay_variant *variant_find(const char *id);
+/* Is it a model, or a way of training one? Not if it has no setting, or computes something else. */
+bool variant_trains(const struct assay_variant *v);
 struct variant_growth variant_growth(const struct assay_variant *v, const struct assay_config *c);
 const struct assay_variant *variant_by_hyper(const struct assay_variant *v, const char *name,
                                              int *index);

@@ -51,7 +51,7 @@ static int run(const char *id, const char *setting, size_t steps, const char *le
         || !(m.setting = assay_lookup_setting(m.variant, setting, error, room))
         || assay_cost_config(&m, TOKENS, &config, error, room) != 0)
         return -1;
-    struct assay_batch *batch = batch_random(&config, BATCH, TOKENS, 1);
+    struct assay_batch *batch = batch_random(m.variant, &config, BATCH, TOKENS, 1);
     const struct assay_variant *v = m.variant == &assay_variant_reference ? NULL : m.variant;
     int status = batch ? model_open(&model, kernels, v, &config, batch, 1, error, room)
                        : assay_complain(error, room, "out of memory");

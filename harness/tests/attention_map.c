@@ -38,7 +38,7 @@ static int subject_open(struct subject *s, const struct assay_variant *variant, 
     *s = (struct subject){.batch = NULL};
     snprintf(text, sizeof text, "%s%s", sizes, more);
     if (config_make(&c, variant, text, error, sizeof error) != 0
-        || !(s->batch = batch_random(&c, 1, LENGTH, SEED))
+        || !(s->batch = batch_random(variant, &c, 1, LENGTH, SEED))
         || model_open(&s->model, assay_kernels_cpu(ASSAY_F32, NULL), variant, &c, s->batch, SEED,
                       error, sizeof error)
                != 0) {

@@ -169,7 +169,7 @@ static void parameter_counts(void)
         char error[512] = "";
         struct assay_batch *batch = NULL;
         if (config_make(&c, NULL, expected[i].overrides, error, sizeof error) == 0
-            && (batch = batch_random(&c, 1, 8, 1)))
+            && (batch = batch_random(NULL, &c, 1, 8, 1)))
             model_open(&m, assay_kernels_def(ASSAY_F32), NULL, &c, batch, 1, error, sizeof error);
         ok(m.elements[ASSAY_PARAMETER] == expected[i].count,
            "%s of the benchmark has %zu parameters (%zu) %s", expected[i].task, expected[i].count,

@@ -31,7 +31,7 @@ static bool make(struct assay_model *m, const struct assay_kernels *kernels,
     size_t preset = strncmp(overrides, "preset=", 7) == 0 ? strcspn(overrides, " ") : 0;
     snprintf(text, sizeof text, "%.*s " TINY " %s", (int)preset, overrides, overrides + preset);
     if (config_make(&c, variant, text, error, sizeof error) != 0
-        || !(*batch = batch_random(&c, SAMPLES, LENGTH, 3))) {
+        || !(*batch = batch_random(variant, &c, SAMPLES, LENGTH, 3))) {
         diag("%s: %s", text, error);
         return false;
     }

@@ -47,7 +47,7 @@ __attribute__((unused)) static bool kit_open_config(struct kit *k,
 {
     char error[400] = "out of memory";
     *k = (struct kit){0};
-    k->batch = batch_random(config, samples, length, 11);
+    k->batch = batch_random(v, config, samples, length, 11);
     bool made = k->batch
                 && model_open(&k->model, kernels, v, config, k->batch, 5, error, sizeof error) == 0;
     made = made && tape_open(&k->t, kernels) == 0;
@@ -153,8 +153,8 @@ __attribute__((unused)) static double frame_units(const struct assay_config *c, 
            * (double)(6 * c->width + n + c->hidden + 2 * (c->width + 16));
 }
 
-/* Calls `check` for every setting of every paper, or of the one named by the first argument;
- * reports each paper's CPU time. */
+/* Calls `check` for every setting of every paper that trains, or of the one named by the first
+ * argument; reports each paper's CPU time. */
 __attribute__((unused)) static void each_subject(int argc, char **argv,
                                                  void (*check)(const struct subject *))
 {
@@ -165,7 +165,7 @@ __attribute__((unused)) static void each_subject(int argc, char **argv,
         if (argc > 1 && strcmp(argv[1], v->id) != 0)
             continue;
         clock_t start = clock();
-        for (const struct variant_setting *s = v->settings; s && s->name; s++) {
+        for (const struct variant_setting *s = v->settings; variant_trains(v) && s->name; s++) {
             struct subject subject = {v, s, ""};
             snprintf(subject.label, sizeof subject.label, "%s%s%s", v->id,
                      s == v->settings ? "" : ".", s == v->settings ? "" : s->name);

@@ -50,7 +50,7 @@ static void check_refusals(const struct assay_variant *v)
     for (const struct variant_hyper *h = v->hypers; h && h->name; h++) {
         char text[512], error[400] = "";
         struct assay_config config;
-        snprintf(text, sizeof text, "%s %s=%s", v->settings[0].overrides, h->name,
+        snprintf(text, sizeof text, "%s %s=%s", v->settings ? v->settings[0].overrides : "", h->name,
                  h->choices ? "nonsense" : "-1");
         bool refused = config_make(&config, v, text, error, sizeof error) != 0
                        || config_check(&config, v, error, sizeof error) != 0;

@@ -2,8 +2,7 @@
 /* Random inputs for a configuration: what goldens and claims are computed on. */
 #include <stdlib.h>
 
-#include "ref/model.h"
-#include "ref/rng.h"
+#include "ref/variant.h"
 
 /* Ids 1 .. vocab - 1; where id 0 is padding, the last sample ends in a quarter of it. */
 static void draw_ids(const struct assay_config *c, struct assay_rng *rng, size_t samples,
@@ -19,20 +18,21 @@ static void draw_ids(const struct assay_config *c, struct assay_rng *rng, size_t
         }
 }
 
-static bool add_i32(struct assay_batch *b, const char *name, struct assay_shape shape,
-                    int32_t **data)
+void *batch_add(struct assay_batch *b, const char *name, enum assay_type type,
+                struct assay_shape shape)
 {
-    *data = calloc(shape_elements(shape) + 1, sizeof **data);
-    if (*data)
-        b->input[b->inputs++] = (struct assay_input){name, ASSAY_I32, shape, *data};
-    return *data != NULL;
+    void *data =
+        b->inputs < ASSAY_INPUTS_MAX ? calloc(shape_elements(shape) + 1, sizeof(int32_t)) : NULL;
+    if (data)
+        b->input[b->inputs++] = (struct assay_input){name, type, shape, data};
+    return data;
 }
 
 static bool add_ids(struct assay_batch *b, const char *name, const struct assay_config *c,
                     struct assay_rng *rng, size_t samples, size_t length)
 {
-    int32_t *ids;
-    if (!add_i32(b, name, SHAPE(samples, length), &ids))
+    int32_t *ids = batch_add(b, name, ASSAY_I32, SHAPE(samples, length));
+    if (!ids)
         return false;
     draw_ids(c, rng, samples, length, ids);
     return true;
@@ -43,9 +43,7 @@ static bool add_values(struct assay_batch *b, const struct assay_config *c, stru
                        size_t samples, size_t length)
 {
     struct assay_shape shape = SHAPE(samples, length, c->values);
-    void *data = calloc(shape_elements(shape) + 1, sizeof(uint32_t));
-    if (data)
-        b->input[b->inputs++] = (struct assay_input){"values", ASSAY_REAL, shape, data};
+    void *data = batch_add(b, "values", ASSAY_REAL, shape);
     assay_rng_normals(rng, data ? shape_elements(shape) : 0, data);
     return data != NULL;
 }
@@ -56,14 +54,16 @@ static bool add_answers(struct assay_batch *b, const struct assay_config *c, str
 {
     int32_t *answer;
     if (c->head != HEAD_LANGUAGE) {
-        if (!add_i32(b, "label", SHAPE(samples), &answer))
+        answer = batch_add(b, "label", ASSAY_I32, SHAPE(samples));
+        if (!answer)
             return false;
         for (size_t s = 0; s < samples; s++)
             answer[s] = (int32_t)assay_rng_below(rng, (uint32_t)c->classes);
         return true;
     }
     const int32_t *ids = b->input[b->inputs - 1].data;
-    if (!add_i32(b, "target", SHAPE(samples, length), &answer))
+    answer = batch_add(b, "target", ASSAY_I32, SHAPE(samples, length));
+    if (!answer)
         return false;
     for (size_t s = 0; s < samples; s++)
         for (size_t i = 0; i < length; i++)
@@ -73,8 +73,8 @@ static bool add_answers(struct assay_batch *b, const struct assay_config *c, str
     return true;
 }
 
-struct assay_batch *batch_random(const struct assay_config *c, size_t samples, size_t length,
-                                 uint64_t seed)
+struct assay_batch *batch_random(const struct assay_variant *variant, const struct assay_config *c,
+                                 size_t samples, size_t length, uint64_t seed)
 {
     struct assay_batch *b = calloc(1, sizeof *b);
     struct assay_rng rng;
@@ -87,7 +87,10 @@ struct assay_batch *batch_random(const struct assay_config *c, size_t samples, s
         made = add_ids(b, "ids2", c, &rng, samples, length);
     if (made && c->frame == FRAME_ENCODER_DECODER)
         made = add_ids(b, "target_ids", c, &rng, samples, length);
-    if (made && add_answers(b, c, &rng, samples, length))
+    made = made && add_answers(b, c, &rng, samples, length);
+    if (made && variant && variant->inputs)
+        made = variant->inputs(b, c, &rng, samples, length);
+    if (made)
         return b;
     batch_free(b);
     return NULL;

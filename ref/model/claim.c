@@ -87,7 +87,7 @@ struct assay_model *claim_model_of(struct claim *c, const struct assay_variant *
              overrides);
     struct assay_model *m = calloc(1, sizeof *m);
     if (m && config_make(&config, v, text, error, sizeof error) == 0) {
-        struct assay_batch *b = batch_random(&config, 1, config.length, 1);
+        struct assay_batch *b = batch_random(v, &config, 1, config.length, 1);
         int failed = b ? model_open(m, c->kernels, v, &config, b, 1, error, sizeof error) : -1;
         batch_free(b);
         if (failed == 0)
@@ -106,7 +106,7 @@ struct assay_model *claim_model(struct claim *c, const char *overrides)
 const struct assay_batch *claim_batch(struct claim *c, const struct assay_model *m, size_t samples,
                                       size_t length, uint64_t seed)
 {
-    struct assay_batch *b = m ? batch_random(&m->config, samples, length, seed) : NULL;
+    struct assay_batch *b = m ? batch_random(m->variant, &m->config, samples, length, seed) : NULL;
     return b && claim_own(c, release_batch, b) ? b : NULL;
 }
 

@@ -166,6 +166,7 @@ tensor model_forward(struct assay_pass *p)
     };
     layer l = {.model = p->model, .t = p->t, .context = context};
     p->emissions = 0;
+    p->auxiliary = TENSOR_NONE;
     say_where(&l);
     if (p->decode && !streams(p->model)) {
         layer_fail(&l, "decode", "the paper has no form that decodes step by step");
@@ -177,7 +178,7 @@ tensor model_forward(struct assay_pass *p)
     if (config->tie_embedding && x) {
         size_t mark = layer_enter(&l, "embed");
         context->embedding = param(&l, "token", SHAPE(config->vocab, config->stream),
-                                  init_normal(config->embed_deviation));
+                                   init_normal(config->embed_deviation));
         layer_leave(&l, mark);
     }
     x = apply_head(&l, x);
@@ -188,8 +189,19 @@ tensor model_forward(struct assay_pass *p)
 
 enum { IGNORED = -100 };
 
-/* Cross-entropy of "label" [b] (classes) or "target" [b, n] (next tokens; -100 is ignored),
- * over p->denominator. */
+/* Cross-entropy of "label" [b] (classes) or "target" [b, n] (next tokens; -100 is ignored). */
+tensor reference_loss(layer *l, tensor y, double denominator)
+{
+    const char *name = config_of(l)->head == HEAD_LANGUAGE ? "target" : "label";
+    return cross_entropy(l->t, y, input(l, name), IGNORED, denominator);
+}
+
+void add_to_loss(layer *l, tensor term)
+{
+    struct assay_pass *p = l->context->pass;
+    p->auxiliary = p->auxiliary ? add(l->t, p->auxiliary, term) : term;
+}
+
 tensor model_loss(struct assay_pass *p, tensor *logits)
 {
     tensor y = model_forward(p);
@@ -198,6 +210,6 @@ tensor model_loss(struct assay_pass *p, tensor *logits)
     layer l = {.model = p->model,
                .t = p->t,
                .context = &(struct assay_context){.pass = p, .batch = p->batch}};
-    const char *name = p->model->config.head == HEAD_LANGUAGE ? "target" : "label";
-    return y ? cross_entropy(p->t, y, input(&l, name), IGNORED, p->denominator) : TENSOR_NONE;
+    tensor loss = y ? p->model->slot.loss(&l, y, p->denominator) : TENSOR_NONE;
+    return p->auxiliary ? add(p->t, loss, p->auxiliary) : loss;
 }

@@ -29,6 +29,7 @@ tensor reference_residual(layer *l, tensor x, tensor y);
 tensor reference_block(layer *l, tensor x);
 tensor reference_stack(layer *l, tensor x);
 tensor reference_head(layer *l, tensor x);
+tensor reference_loss(layer *l, tensor y, double denominator);
 
 /* Positions (ref/model/positions.c): tables of the context's positions;
  * bias of the scores, [1, h, n, n_k], or NONE. */

@@ -17,6 +17,7 @@ const struct assay_slots assay_reference_slots = {
     .block = reference_block,
     .stack = reference_stack,
     .head = reference_head,
+    .loss = reference_loss,
 };
 
 void slots_override(struct assay_slots *slot, const struct assay_variant *variant)
@@ -35,6 +36,7 @@ void slots_override(struct assay_slots *slot, const struct assay_variant *varian
     TAKE(block);
     TAKE(stack);
     TAKE(head);
+    TAKE(loss);
 #undef TAKE
 }
 

@@ -78,6 +78,11 @@ const struct assay_variant *variant_find(const char *id)
     return NULL;
 }
 
+bool variant_trains(const struct assay_variant *v)
+{
+    return v->settings && !v->compute;
+}
+
 struct variant_growth variant_growth(const struct assay_variant *v, const struct assay_config *c)
 {
     if (v->grows.reason)
