@@ -23,6 +23,7 @@ int assay_command_cells(int argc, char **argv);
 int assay_command_run(int argc, char **argv);
 int assay_command_verify(int argc, char **argv);
 int assay_command_table(int argc, char **argv);
+int assay_command_measure(int argc, char **argv);
 int assay_command_cost(int argc, char **argv);
 int assay_command_plot(int argc, char **argv);
 

@@ -7,6 +7,7 @@
 #include "harness/command.h"
 #include "harness/files.h"
 #include "harness/lookup.h"
+#include "harness/markup.h"
 #include "harness/outside.h"
 
 enum { KEY_DIR = 0x100, KEY_KERNELS };
@@ -16,7 +17,7 @@ struct choice {
     const char *folder, *kernels;
     const char **id;
     size_t ids;
-    bool quiet;
+    bool quiet, json;
 };
 
 static const struct argp_option options[] = {
@@ -24,7 +25,8 @@ static const struct argp_option options[] = {
     {"kernels", KEY_KERNELS, "TABLE", 0, "def, cpu (default) or a level of cpu", 0},
     {"dir", KEY_DIR, "DIR", 0,
      "golden folder with outside/ (default: ./golden, else the installed)", 0},
-    {"quiet", 'q', NULL, 0, "only the claims, not their statements", 0},
+    {"quiet", 'q', NULL, 0, "only the claims, and statements that fail", 0},
+    {"json", 'j', NULL, 0, "as JSON: every claim with its statements", 0},
     {0}};
 
 static error_t parse(int key, char *argument, struct argp_state *state)
@@ -39,6 +41,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         return 0;
     case 'q':
         choice->quiet = true;
+        return 0;
+    case 'j':
+        choice->json = true;
         return 0;
     case KEY_DIR:
         choice->folder = argument;
@@ -59,14 +64,21 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 }
 
 struct sink {
-    bool quiet;
+    const struct choice *choice;
+    int statements;
 };
 
 static void report(void *sink, bool holds, const char *text)
 {
-    const struct sink *s = sink;
-    if (s->quiet && holds)
+    struct sink *s = sink;
+    if (s->choice->quiet && holds)
         return;
+    if (s->choice->json) {
+        printf("%s{\"holds\": %s", s->statements++ ? ",\n     " : "", holds ? "true" : "false");
+        assay_json_text(stdout, ", ", "text", text);
+        putchar('}');
+        return;
+    }
     assay_put(stdout, holds ? ASSAY_PLAIN : ASSAY_RED, holds ? "    holds  " : "    FAILS  ");
     printf("%s\n", text);
 }
@@ -75,18 +87,27 @@ static bool check_claim(const struct assay_variant *v, const struct variant_clai
                         const struct choice *choice, struct assay_outside *outside,
                         const struct assay_kernels *kernels)
 {
-    struct sink sink = {choice->quiet};
+    struct sink sink = {choice, 0};
     struct claim claim = {.kernels = kernels,
                           .profile = kernels->profile,
                           .report = report,
                           .sink = &sink,
                           .outside = outside ? assay_outside_numbers : NULL,
                           .archive = outside};
-    printf("  %s, %s: %s\n", assay_class_name(what->class), assay_profile_name(kernels->profile),
-           what->statement);
+    if (choice->json) {
+        assay_json_text(stdout, "{", "class", assay_class_name(what->class));
+        assay_json_text(stdout, ", ", "profile", assay_profile_name(kernels->profile));
+        assay_json_text(stdout, ", ", "claim", what->statement);
+        fputs(",\n    \"statements\": [", stdout);
+    } else {
+        printf("  %s, %s: %s\n", assay_class_name(what->class),
+               assay_profile_name(kernels->profile), what->statement);
+    }
     bool holds = claim_run(v, what, &claim);
     if (claim.checks == 0)
         report(&sink, false, "nothing was checked");
+    if (choice->json)
+        printf("], \"holds\": %s}", holds ? "true" : "false");
     return holds;
 }
 
@@ -96,8 +117,13 @@ static int check_paper(const struct assay_variant *v, const struct choice *choic
 {
     int claims = 0, failures = 0;
     char error[ASSAY_ERROR_ROOM];
-    assay_put(stdout, ASSAY_BOLD, v->id);
-    putchar('\n');
+    if (choice->json) {
+        assay_json_text(stdout, "{", "id", v->id);
+        fputs(", \"claims\": [", stdout);
+    } else {
+        assay_put(stdout, ASSAY_BOLD, v->id);
+        putchar('\n');
+    }
     for (const struct variant_claim *what = v->claims; what && what->check; what++) {
         enum assay_profile profile = choice->profile ? choice->profile
                                      : what->profile ? what->profile
@@ -108,10 +134,15 @@ static int check_paper(const struct assay_variant *v, const struct choice *choic
             assay_refuse("%s", error);
             return -1;
         }
+        if (choice->json)
+            fputs(claims ? ",\n   " : "\n   ", stdout);
         claims++;
         failures += !check_claim(v, what, choice, outside, kernels);
     }
-    printf("%s: %d of %d claims hold\n", v->id, claims - failures, claims);
+    if (choice->json)
+        printf("], \"hold\": %d, \"of\": %d}", claims - failures, claims);
+    else
+        printf("%s: %d of %d claims hold\n", v->id, claims - failures, claims);
     return failures;
 }
 
@@ -119,13 +150,17 @@ static int check_all(const struct choice *choice)
 {
     int failures = 0;
     char error[ASSAY_ERROR_ROOM];
+    for (size_t i = 0; i < choice->ids; i++)
+        if (!assay_lookup_variant(choice->id[i], error, sizeof error))
+            return assay_refuse("%s", error);
     for (size_t i = 0; i < choice->ids; i++) {
+        if (choice->json)
+            fputs(i ? ",\n " : "[", stdout);
         const struct assay_variant *v = assay_lookup_variant(choice->id[i], error, sizeof error);
         struct assay_outside *outside;
-        if (!v
-            || assay_outside_open(assay_golden_folder(choice->folder), v->id, &outside, error,
-                                  sizeof error)
-                   != 0)
+        if (assay_outside_open(assay_golden_folder(choice->folder), v->id, &outside, error,
+                               sizeof error)
+            != 0)
             return assay_refuse("%s", error);
         int failed = check_paper(v, choice, outside);
         assay_outside_close(outside);
@@ -133,6 +168,8 @@ static int check_all(const struct choice *choice)
             return ASSAY_EXIT_WRONG;
         failures += failed;
     }
+    if (choice->json)
+        puts("]");
     return failures ? ASSAY_EXIT_DIFFERENT : ASSAY_EXIT_SAME;
 }
 

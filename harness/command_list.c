@@ -11,7 +11,7 @@
 struct choice {
     const char *family;
     enum variant_kind kind;
-    bool one_kind, tasks, json;
+    bool one_kind, tasks, measured, json;
 };
 
 static const struct argp_option options[] = {
@@ -20,6 +20,7 @@ static const struct argp_option options[] = {
      "benchmark or survey",
      0},
     {"family", 'f', "FAMILY", 0, "only this family", 0},
+    {"measured", 'm', NULL, 0, "only papers with tables for `assay measure`", 0},
     {"tasks", 't', NULL, 0, "the tasks, not the papers", 0},
     {"json", 'j', NULL, 0, "as JSON", 0},
     {0}};
@@ -40,6 +41,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case 't':
         choice->tasks = true;
         return 0;
+    case 'm':
+        choice->measured = true;
+        return 0;
     case 'j':
         choice->json = true;
         return 0;
@@ -53,7 +57,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 
 static bool wanted(const struct choice *choice, const struct assay_variant *v)
 {
-    return (!choice->one_kind || v->kind == choice->kind)
+    return (!choice->one_kind || v->kind == choice->kind) && (!choice->measured || v->measurements)
            && (!choice->family || strcmp(v->family, choice->family) == 0);
 }
 

@@ -361,6 +361,7 @@ static const struct figure {
     {"curves", NULL, "loss and accuracy of records against the step, a figure per task"},
     {"tradeoff", "tradeoff", "accuracy of records against speed, memory as area"},
     {"costs", "--costs", "what papers cost against the number of tokens (`assay cost --csv`)"},
+    {"measured", "measured", "a table of `assay measure` (its JSON)"},
     {"bench", "bench", "measurements of `make bench`"},
 };
 enum { FIGURES = sizeof figures / sizeof *figures };

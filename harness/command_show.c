@@ -143,6 +143,13 @@ static void print_claims(const struct assay_variant *v)
         printf("          %-12s %s\n", assay_class_name(c->class), c->statement);
 }
 
+static void print_measurements(const struct assay_variant *v)
+{
+    for (const struct variant_measurement *m = v->measurements; m && m->name; m++)
+        printf("%s  %-12s %s    (`assay measure %s %s`)\n",
+               m == v->measurements ? "measured" : "        ", m->name, m->caption, v->id, m->name);
+}
+
 static void print_outside(const struct assay_variant *v, const struct assay_outside *outside)
 {
     const char *commit = assay_outside_says(outside, "commit");
@@ -181,6 +188,7 @@ static void print_paper(const struct assay_variant *v, const char *folder,
     print_properties(v);
     print_growth(v);
     print_claims(v);
+    print_measurements(v);
     print_outside(v, outside);
     if (v->untested)
         printf("untested  %s\n", v->untested);

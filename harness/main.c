@@ -28,6 +28,8 @@ static const struct command {
     {"table", "assay table", "tables from records", assay_command_table},
     {"plot", "assay plot", "figures: attention maps, curves, speed, costs", assay_command_plot},
     {"cost", "assay cost", "what papers cost against the number of tokens", assay_command_cost},
+    {"measure", "assay measure", "numbers that a paper reasons about or finds",
+     assay_command_measure},
     {"golden", "assay golden", "write or verify golden files", assay_command_golden},
     {"export", "assay export", "a model as ONNX", assay_command_export},
     {NULL, NULL, NULL, NULL},

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Draws loss and accuracy of run records as PNG and SVG: a figure per suite, task, preset, data.
 `plot.py tradeoff` draws accuracy against speed instead, `plot.py attention FILE.json` the maps of
-`assay plot attention --json`, `plot.py bench FILE.json` a benchmark's measurements, --costs what
+`assay plot attention --json`, `plot.py measured FILE.json` a table of `assay measure`,
+`plot.py bench FILE.json` a benchmark's measurements, --costs what
 `assay cost` counted and timed against the number of tokens."""
 
 import argparse
@@ -16,6 +17,7 @@ import sys
 FORMAT = "assay record 1"
 BENCH_FORMAT = "assay bench 1"
 MAPS_FORMAT = "assay attention 1"
+MEASURED_FORMAT = "assay measurement 1"
 # Okabe and Ito: told apart with every common form of colour blindness. More than seven variants
 # differ by line style as well.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -445,6 +447,68 @@ def plot_bench(arguments):
     save(figure, arguments.output, path.stem, ["svg"])
 
 
+def read_measurement(path):
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+        if table["format"] != MEASURED_FORMAT:
+            raise Failure(f'{path}: expected the format "{MEASURED_FORMAT}", found '
+                          f'{json.dumps(table["format"])}')
+        if not table["rows"] or any(len(r) != len(table["columns"]) for r in table["rows"]):
+            raise Failure(f"{path}: expected rows of {len(table['columns'])} columns")
+        return table
+    except OSError as reason:
+        raise Failure(f"{path}: {reason.strerror}")
+    except (KeyError, TypeError, ValueError) as reason:
+        raise Failure(f"{path}: not a whole measurement: {reason!r}")
+
+
+def plot_measured(arguments):
+    path = pathlib.Path(arguments.record)
+    table = read_measurement(path)
+    against, plt = table["against"], pyplot()
+    shown = [j for j in range(1, len(table["columns"])) if j != against]
+    figure, panels = plt.subplots(1, len(shown), figsize=(5.6 * len(shown), 4.6), squeeze=False)
+    lines = {}
+    for row in table["rows"]:
+        lines.setdefault(row[0], []).append(row)
+    for axes, j in zip(panels[0], shown):
+        axes.set_title(table["columns"][j], parse_math=False, fontsize=14)
+        looks = itertools.cycle([(c, s) for s in STYLES for c in COLOURS])
+        if against:
+            for (name, rows), (colour, style) in zip(lines.items(), looks):
+                points = sorted((r[against], r[j]) for r in rows if None not in (r[against], r[j]))
+                axes.plot(*zip(*points) if points else ((), ()), color=colour, linestyle=style,
+                          marker="o", markersize=4, label=name)
+            axes.set_xlabel(table["columns"][against], parse_math=False)
+        else:
+            rows = [r for r in table["rows"] if r[j] is not None]
+            axes.barh([r[0] for r in rows], [r[j] for r in rows], color=COLOURS[0])
+            axes.invert_yaxis()
+        value, other = (axes.set_yscale, axes.set_xscale) if against else (axes.set_xscale, None)
+        if table["logarithmic"] & 2:
+            value("log")
+        if table["logarithmic"] & 1 and other:
+            other("log")
+        axes.grid(True, color="#dddddd", linewidth=0.8)
+        axes.set_axisbelow(True)
+    if against and len(lines) > 1:
+        legend = panels[0][-1].legend(frameon=False, loc="center left", bbox_to_anchor=(1.02, 0.5))
+        for text in legend.get_texts():
+            text.set_parse_math(False)
+    figure.tight_layout()
+    save(figure, arguments.output, path.stem, ["svg"])
+    plt.close(figure)
+
+
+def measured_arguments(words):
+    parser = argparse.ArgumentParser(
+        prog="plot.py measured", description="Draws a table of `assay measure`, as SVG.")
+    parser.add_argument("record", metavar="FILE", help="ID.NAME.json")
+    parser.add_argument("-o", "--output", default=".", metavar="FOLDER",
+                        help="where the figure goes (default: here)")
+    return parser.parse_args(words)
+
+
 def bench_arguments(words):
     parser = argparse.ArgumentParser(
         prog="plot.py bench", description="Draws the measurements that `make bench` made, as SVG.")
@@ -475,7 +539,8 @@ def attention_arguments(words):
 
 
 SUBJECTS = {"bench": (bench_arguments, plot_bench), "tradeoff": (tradeoff_arguments, plot_tradeoff),
-            "attention": (attention_arguments, plot_attention)}
+            "attention": (attention_arguments, plot_attention),
+            "measured": (measured_arguments, plot_measured)}
 
 
 def main():

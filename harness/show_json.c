@@ -141,6 +141,18 @@ static void put_claims(struct level *paper, const struct assay_variant *v)
     close_with(&list, ']');
 }
 
+static void put_measurements(struct level *paper, const struct assay_variant *v)
+{
+    struct level list = open_list(paper, "measurements");
+    for (const struct variant_measurement *m = v->measurements; m && m->name; m++) {
+        struct level one = open_object(&list, NULL);
+        text(&one, "name", m->name);
+        text(&one, "caption", m->caption);
+        close_with(&one, '}');
+    }
+    close_with(&list, ']');
+}
+
 void assay_show_paper_json(FILE *out, const struct assay_variant *v,
                            const struct assay_outside *outside)
 {
@@ -162,6 +174,7 @@ void assay_show_paper_json(FILE *out, const struct assay_variant *v,
     put_forms(&paper, v);
     put_properties(&paper, v);
     put_claims(&paper, v);
+    put_measurements(&paper, v);
     if (outside) {
         struct level one = open_object(&paper, "outside");
         text(&one, "repository", assay_outside_says(outside, "repository"));

@@ -27,6 +27,9 @@ struct claim {
 /* Runs one claim and frees what it owned; true if every statement held
  * and there was at least one. */
 bool claim_run(const struct assay_variant *v, const struct variant_claim *what, struct claim *c);
+/* The same for a measurement; false if something was reported as failed. */
+bool claim_measure(const struct assay_variant *v, const struct variant_measurement *what,
+                   struct measured *m, struct claim *c);
 
 /* `what` is released when the claim ends (at once, with a failure reported, without memory). */
 bool claim_own(struct claim *c, void (*release)(void *), void *what);

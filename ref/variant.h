@@ -88,6 +88,23 @@ struct variant_claim {
     enum assay_profile profile;       /* 0: binary64 */
 };
 
+/* Numbers that a paper reasons about or finds, row by row: `assay measure ID` fills the table. No check:
+ * it may train, and take minutes. What a measurement can't do is reported by its claim's functions. */
+struct measured {
+    /* values: one for each column but the first; a NaN is no value */
+    void (*row)(void *sink, const char *name, const double *values);
+    void *sink;
+};
+struct variant_measurement {
+    const char *name, *caption;       /* "roofline"; what is in the table, in a sentence */
+    const char *const *columns;       /* what a row's name and its numbers are; ends with NULL */
+    void (*measure)(struct claim *c, struct measured *m);
+    /* The plot: a panel for each column of numbers but this one, which is the horizontal axis of a line
+     * per row name. 0: bars, a row each. */
+    int against;
+    enum { LOG_NEITHER, LOG_X, LOG_Y, LOG_BOTH } logarithmic;
+};
+
 /* How the cost of mixing tokens grows with their number n: the exponents that the paper claims
  * for the multiply-adds of its mixers (without their linear layers, which are everybody's) and
  * for the memory that they hold, forward and backward. harness/tests/cost.c counts both from
@@ -115,6 +132,7 @@ struct assay_variant {
     const struct variant_form *forms;
     const struct variant_property *properties;
     const struct variant_claim *claims;
+    const struct variant_measurement *measurements;   /* NULL: none */
     const struct outside_section *outside;   /* NULL, or what `outside_meets_sections` meets */
     /* claims of the paper that no test here can decide, and why; or NULL */
     const char *untested;

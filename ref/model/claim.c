@@ -49,19 +49,38 @@ bool claim_own(struct claim *c, void (*release)(void *), void *what)
     return true;
 }
 
-bool claim_run(const struct assay_variant *v, const struct variant_claim *what, struct claim *c)
+static void begin(struct claim *c, const struct assay_variant *v)
 {
     c->variant = v;
     c->checks = c->failures = 0;
     c->owned = NULL;
-    what->check(c);
+}
+
+static void end(struct claim *c)
+{
     while (c->owned) {
         struct claim_owned *o = c->owned;
         c->owned = o->next;
         o->release(o->what);
         free(o);
     }
+}
+
+bool claim_run(const struct assay_variant *v, const struct variant_claim *what, struct claim *c)
+{
+    begin(c, v);
+    what->check(c);
+    end(c);
     return c->checks > 0 && c->failures == 0;
+}
+
+bool claim_measure(const struct assay_variant *v, const struct variant_measurement *what,
+                   struct measured *m, struct claim *c)
+{
+    begin(c, v);
+    what->measure(c, m);
+    end(c);
+    return c->failures == 0;
 }
 
 bool claim_true(struct claim *c, bool holds, const char *statement, ...)
