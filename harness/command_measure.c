@@ -290,8 +290,6 @@ static int give(const struct filled *t, const struct choice *choice)
         printers[choice->format](t, stdout);
         return ASSAY_EXIT_SAME;
     }
-    if (assay_folder_make(choice->folder, error, sizeof error) != 0)
-        return assay_refuse("%s", error);
     for (int format = AS_MARKDOWN; format <= AS_JSON; format++)
         if (write_one(t, choice->folder, format, error, sizeof error) != 0)
             return assay_refuse("%s", error);
@@ -306,6 +304,9 @@ static int measure(const struct assay_variant *v, const struct choice *choice,
     struct assay_nearest nearest = {.asked = choice->name ? choice->name : ""};
     char error[ASSAY_ERROR_ROOM], what[NAME_ROOM], otherwise[NAME_ROOM];
     size_t found = 0;
+    /* Before the work, so that none is lost. */
+    if (choice->folder && assay_folder_make(choice->folder, error, sizeof error) != 0)
+        return assay_refuse("%s", error);
     for (const struct variant_measurement *w = v->measurements; w && w->name; w++) {
         assay_nearest_offer(&nearest, w->name);
         if (choice->name && strcmp(choice->name, w->name) != 0)
