@@ -29,7 +29,7 @@ struct assay_config {
     /* sizes; inputs is what the embedding reads: "ids" or "values" of `values` numbers each */
     int inputs;
     size_t values;
-    size_t vocab, classes, length, width, stream, heads, key_heads, head_width, hidden;
+    size_t vocab, classes, length, target_length, width, stream, heads, key_heads, head_width, hidden;
     size_t layers, decoder_layers;
     /* norm: kind, placement, affine, epsilon; whether a last norm follows the stack,
      * and one the embedding */

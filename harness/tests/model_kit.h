@@ -95,6 +95,7 @@ static const struct setting settings[] = {
      "position=sinusoidal",
      false},
     {"Llama encoder-decoder", "preset=llama frame=encoder_decoder", false},
+    {"values to tokens", "preset=post_ln frame=encoder_decoder head=language inputs=values values=3", false},
     {"no positions", "preset=pre_ln position=none", false},
     {"rotary encoder", "preset=pre_ln position=rotary", false},
     {"ALiBi encoder, 3 heads", "preset=pre_ln position=alibi heads=3 head_width=4", false},

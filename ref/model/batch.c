@@ -85,6 +85,8 @@ struct assay_batch *batch_random(const struct assay_variant *variant, const stru
                                            : add_ids(b, "ids", c, &rng, samples, length);
     if (made && c->head == HEAD_TWO_TOWER)
         made = add_ids(b, "ids2", c, &rng, samples, length);
+    if (c->frame == FRAME_ENCODER_DECODER && c->target_length)
+        length = c->target_length;
     if (made && c->frame == FRAME_ENCODER_DECODER)
         made = add_ids(b, "target_ids", c, &rng, samples, length);
     made = made && add_answers(b, c, &rng, samples, length);

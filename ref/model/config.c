@@ -47,6 +47,7 @@ const struct config_field config_fields[] = {
     SIZE(vocab, "token ids, padding included"),
     SIZE(classes, "classes of the classification head"),
     SIZE(length, "longest sequence (positions, caches)"),
+    SIZE(target_length, "longest sequence of the decoder beside an encoder; 0: as of the encoder"),
     SIZE(width, "width d of the model"),
     SIZE(stream, "channels of the residual stream that are kept; 0: width"),
     SIZE(heads, "query heads h"),
@@ -361,12 +362,16 @@ static bool one_value(const struct assay_config *c, char *error, size_t room)
     EXPECT(c->vocab >= 1 && c->vocab <= 1 << 24, "vocab: expected 1 to 16777216; found %zu",
            c->vocab);
     EXPECT(c->inputs == INPUTS_IDS
-               || (c->values >= 1 && c->frame == FRAME_ENCODER && c->head == HEAD_CLASSIFY),
-           "inputs: expected values of at least 1, frame=encoder and head=classify with "
-           "inputs=values");
+               || (c->values >= 1
+                   && ((c->frame == FRAME_ENCODER && c->head == HEAD_CLASSIFY)
+                       || c->frame == FRAME_ENCODER_DECODER)),
+           "inputs: expected values of at least 1, and frame=encoder with head=classify or "
+           "frame=encoder_decoder, with inputs=values");
     EXPECT(c->classes >= 1, "classes: expected at least 1; found 0");
     EXPECT(c->length >= 1 && c->length <= 1 << 20, "length: expected 1 to 1048576; found %zu",
            c->length);
+    EXPECT(c->target_length <= 1 << 20, "target_length: expected 0 to 1048576; found %zu",
+           c->target_length);
     EXPECT(c->stream >= 1 && c->stream <= c->width, "stream: expected 1 to width %zu; found %zu",
            c->width, c->stream);
     EXPECT(c->width >= 1 && c->width <= 1 << 16, "width: expected 1 to 65536; found %zu", c->width);
@@ -478,5 +483,6 @@ bool is_choice(double x)
 
 size_t config_tokens(const struct assay_config *c)
 {
-    return c->length + (c->pool == POOL_CLS && c->head == HEAD_CLASSIFY);
+    size_t most = c->target_length > c->length ? c->target_length : c->length;
+    return most + (c->pool == POOL_CLS && c->head == HEAD_CLASSIFY);
 }

@@ -136,6 +136,18 @@ tensor carried(layer *l, const char *name, struct assay_shape shape)
     return tape_parameter(l->t, shape, h->data, NULL);
 }
 
+tensor carried_on(layer *l, const char *name)
+{
+    struct assay_decode *d = l->context->decode;
+    char full[ASSAY_NAME_MAX];
+    bool fits = snprintf(full, sizeof full, "%s.%s", l->path, name) < ASSAY_NAME_MAX;
+    for (size_t i = 0; fits && i < d->count; i++)
+        if (strcmp(d->held[i].name, full) == 0)
+            return tape_parameter(l->t, d->held[i].shape, d->held[i].data, NULL);
+    layer_fail(l, "carried_on", "there is no state '%s'", name);
+    return TENSOR_NONE;
+}
+
 void carry(layer *l, const char *name, tensor x)
 {
     if (!x || !l->context->decode)

@@ -53,13 +53,14 @@ tensor apply_stack(layer *l, const char *path, tensor x, struct inner_stack s)
     return x;
 }
 
-/* Embeds the ids (or the values) called `name` and sets what the stack needs to know about them. */
+/* Embeds the ids called `name` (the values, where the encoder reads such) and sets what the stack needs to know about them. */
 static tensor embedded(layer *l, const char *name)
 {
     struct assay_context *c = l->context;
     c->valid = TENSOR_NONE;
     c->streams = 0;
-    c->ids = config_of(l)->inputs == INPUTS_IDS ? input(l, name) : TENSOR_NONE;
+    bool values = config_of(l)->inputs == INPUTS_VALUES && strcmp(name, "target_ids") != 0;
+    c->ids = values ? TENSOR_NONE : input(l, name);
     c->length = c->ids ? dim_of(c->ids, 1) : 0;
     size_t mark = layer_enter(l, "embed");
     tensor x = l->model->slot.embed(l);
@@ -107,11 +108,9 @@ static tensor encoder_memory(layer *l)
     size_t first = c->first;
     tensor memory;
     if (decode && first > 0) {
-        tensor ids = input(l, "ids");
-        c->valid = config_of(l)->pad_is_zero ? nonzero(l->t, ids) : TENSOR_NONE;
-        return ids ? carried(l, "memory",
-                             SHAPE(dim_of(ids, 0), dim_of(ids, 1), config_of(l)->stream))
-                   : TENSOR_NONE;
+        bool padded = config_of(l)->pad_is_zero && config_of(l)->inputs == INPUTS_IDS;
+        c->valid = padded ? nonzero(l->t, input(l, "ids")) : TENSOR_NONE;
+        return carried_on(l, "memory");
     }
     c->decode = NULL;
     c->first = 0;

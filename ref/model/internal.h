@@ -18,6 +18,9 @@ void say_where(layer *l);
 void layer_fail(layer *l, const char *what, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* While decoding: the state that an earlier step carried, whatever its shape. */
+tensor carried_on(layer *l, const char *name);
+
 /* The frame's parts (ref/model/), each the reference's filling of a slot. */
 tensor reference_embed(layer *l);
 tensor reference_position(layer *l, tensor x);

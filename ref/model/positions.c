@@ -35,7 +35,8 @@ tensor reference_position(layer *l, tensor x)
     const struct assay_config *c = config_of(l);
     if (!x)
         return TENSOR_NONE;
-    size_t rows = c->length + (c->pool == POOL_CLS && c->cls_position && c->head != HEAD_LANGUAGE);
+    size_t most = c->target_length > c->length ? c->target_length : c->length;
+    size_t rows = most + (c->pool == POOL_CLS && c->cls_position && c->head != HEAD_LANGUAGE);
     switch (c->position) {
     case POSITION_LEARNED:
         return add_rows(

@@ -232,9 +232,9 @@ static tensor prepend_cls(layer *l, tensor x)
 static tensor token_vectors(layer *l)
 {
     const struct assay_config *c = config_of(l);
-    if (c->inputs == INPUTS_VALUES)
-        return apply_linear(l, "values", input(l, "values"), c->stream, true);
     tensor ids = l->context->ids;
+    if (!ids && c->inputs == INPUTS_VALUES)
+        return apply_linear(l, "values", input(l, "values"), c->stream, true);
     if (!ids)
         return TENSOR_NONE;
     if (c->pad_is_zero && !l->context->causal)
