@@ -20,7 +20,8 @@ enum assay_kind { ASSAY_PARAMETER, ASSAY_BUFFER, ASSAY_DRAW, ASSAY_KINDS };
 
 enum assay_init_rule {
     INIT_CONSTANT, INIT_NORMAL, INIT_TRUNCATED_NORMAL, INIT_UNIFORM, INIT_XAVIER_UNIFORM,
-    INIT_XAVIER_NORMAL, INIT_LECUN_NORMAL, INIT_KAIMING_UNIFORM, INIT_TORCH_UNIFORM, INIT_ORTHOGONAL, INIT_TABLE
+    INIT_XAVIER_NORMAL, INIT_LECUN_NORMAL, INIT_KAIMING_UNIFORM, INIT_TORCH_UNIFORM, INIT_ORTHOGONAL, INIT_TABLE,
+    INIT_STEP_SIZE
 };
 
 /* Rules that use fans read them from the shape: in = product of all axes but the last,
@@ -28,6 +29,8 @@ enum assay_init_rule {
  * a, b: constant; standard deviation and cut; bounds; gain.
  * ORTHOGONAL: rows orthogonal in blocks of as many as there are columns, the last block cut; a = 0:
  * as long as rows of independent normal numbers, 1: of length sqrt(columns).
+ * STEP_SIZE: softplus of it is a step size of a state-space model, its logarithm uniform between those
+ * of a and b; the step is at least 1e-4.
  * TABLE: values filled by the function from the shape and `a` (numbers in binary64, rounded once to
  * binary32). */
 struct assay_init {
@@ -85,6 +88,11 @@ static inline struct assay_init init_torch_uniform(size_t fan_in)
 static inline struct assay_init init_orthogonal(double equal_lengths)
 {
     return (struct assay_init){INIT_ORTHOGONAL, equal_lengths, 0, 0, NULL};
+}
+
+static inline struct assay_init init_step_size(double least, double most)
+{
+    return (struct assay_init){INIT_STEP_SIZE, least, most, 0, NULL};
 }
 
 static inline struct assay_init init_table(void (*table)(struct assay_shape, double, double *),
@@ -306,6 +314,16 @@ tensor pairs_allowed(layer *l, size_t n);
  * [b, n, h, w], [b, n_k, g, w], [b, n_k, g, w]. */
 struct heads { tensor query, key, value; };
 struct heads project_heads(layer *l, tensor x, tensor memory);
+
+/* ref/model/causal.c: depthwise over the last tokens, y_i = bias + sum_j weight_j x_(i - taps + 1 + j),
+ * j ascending; the last weight meets the token itself. x [b, n, c], weight [taps, c], bias [c] or
+ * NONE; before [b, at least taps - 1, c]: the tokens in front of x, or NONE: zeros. */
+tensor causal_convolution(tape *t, tensor x, tensor weight, tensor bias, tensor before);
+/* The same with weights of its own under `name`; while decoding the last `taps` tokens are carried
+ * as its "state". Initial values are U(-1, 1) / sqrt(taps). */
+tensor short_convolution(layer *l, const char *name, tensor x, size_t taps, bool bias);
+/* [n, n]: 1 where column <= row, else 0 */
+tensor causal_ones(tape *t, size_t n);
 
 /* The blocks as reversible residual layers, for papers' stacks. x [b, n, d] -> [2, b, n, d]: both
  * streams start as x, and block i makes

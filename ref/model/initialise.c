@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "ref/arith.h"
+#include "ref/elementary.h"
 #include "ref/model/internal.h"
 #include "ref/rng.h"
 
@@ -44,6 +45,16 @@ static double symmetric(struct assay_rng *rng, double bound)
     return times(bound, assay_scalar_sub(ASSAY_F32, 2 * (double)assay_rng_uniform(rng), 1));
 }
 
+/* The inverse of softplus: log(exp(step) - 1) = step + log(1 - exp(-step)). In binary64, rounded
+ * once. */
+static double step_size(struct assay_rng *rng, double least, double most)
+{
+    double low = assay_wide_log(least), high = assay_wide_log(most);
+    double step = assay_wide_exp(low + ((high - low) * (double)assay_rng_uniform(rng)));
+    step = step < 1e-4 ? 1e-4 : step;
+    return rounded(step + assay_wide_log(1 - assay_wide_exp(-step)));
+}
+
 static void draw_values(const struct assay_entry *e, struct assay_rng *rng, double *value)
 {
     const struct assay_init *init = &e->init;
@@ -81,6 +92,9 @@ static void draw_values(const struct assay_entry *e, struct assay_rng *rng, doub
             break;
         case INIT_TORCH_UNIFORM:
             value[i] = symmetric(rng, torch);
+            break;
+        case INIT_STEP_SIZE:
+            value[i] = step_size(rng, init->a, init->b);
             break;
         default:
             value[i] = a;
