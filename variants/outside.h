@@ -54,6 +54,9 @@ tensor local_attention_contiguous(layer *l, const struct heads *h);
 
 tensor longformer_attended(layer *l, tensor x);
 
+void mamba_meets_the_model(struct claim *c);
+void mamba_meets_the_scan(struct claim *c);
+
 void matformer_meets_the_authors_model(struct claim *c);
 
 tensor performer_features(layer *l, tensor z, bool query, bool port);
