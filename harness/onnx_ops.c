@@ -55,6 +55,12 @@ static RULE(nonzero_rule)
     return cast(g, cast(g, x[0], ASSAY_ONNX_BOOL), ASSAY_ONNX_INT32);
 }
 
+static RULE(above_zero_rule)
+{
+    (void)y;
+    return cast(g, two(g, "Greater", x[0], number(g, 0)), ASSAY_ONNX_INT32);
+}
+
 static RULE(matmul_nt_rule)
 {
     return two(g, "MatMul", x[0], turned(g, x[1], rank_of(operand_of(y, 1))));
@@ -265,6 +271,7 @@ static const struct rule {
     const char *op, *formula;
     const char *(*write)(struct assay_onnx *g, tensor y, const char *const *x);
 } rules[] = {
+    {"above_zero", NULL, above_zero_rule},
     {"absolute", "a Abs", NULL},
     {"add", "a b Add", NULL},
     {"attention", NULL, assay_onnx_attention},
@@ -307,6 +314,7 @@ static const struct rule {
     {"mean_over", NULL, mean_over_rule},
     {"minimum", "a b Min", NULL},
     {"multiply", "a b Mul", NULL},
+    {"nearest_integer", "a Round", NULL},
     {"negate", "a Neg", NULL},
     {"nonzero", NULL, nonzero_rule},
     {"offset", "a s Add", NULL},

@@ -148,10 +148,15 @@ tensor take(tape *t, tensor x, tensor index);
 /* x [.., n], index i32 [.., k] -> [.., k] */
 tensor take_last(tape *t, tensor x, tensor index);
 
-/* ref/tape/decisions.c. top_k is marked as a decision under `name`;
- * its margin is the smallest gap at the cut. */
+/* ref/tape/decisions.c. top_k, nearest_integer and above_zero are marked as decisions under
+ * `name`; their margins are the smallest gap at the cut, and the smallest distances from half an
+ * integer and from 0. */
 /* last axis -> i32 [.., k], descending, ties to the lower index */
 tensor top_k(tape *t, tensor x, size_t k, const char *name);
+/* the nearest integers within i32, ties to even; no gradient */
+tensor nearest_integer(tape *t, tensor x, const char *name);
+/* -> i32: 1 where x > 0, else 0 */
+tensor above_zero(tape *t, tensor x, const char *name);
 tensor stop_gradient(tape *t, tensor x);
 /* forward: the bits of hard; gradient to soft */
 tensor st(tape *t, tensor hard, tensor soft);

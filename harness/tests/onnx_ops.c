@@ -224,6 +224,8 @@ static void rows(struct group *g)
         scatter_add_rows(t, 7, within, positive(g, "above", SHAPE(2, 3, 4))));
     put(g, "take", take(t, x, within));
     put(g, "take_last", take_last(t, row, within));
+    put(g, "nearest_integer", nearest_integer(t, row, "integers"));
+    put(g, "above_zero", choose(t, above_zero(t, row, "above"), row, square(t, row)));
     put(g, "top_k", take_last(t, row, top_k(t, row, 3, "largest")));
     put(g, "stop_gradient", stop_gradient(t, row));
     put(g, "st", st(t, sign_of(t, row), soft));

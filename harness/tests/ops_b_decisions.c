@@ -40,6 +40,16 @@ static bool has_values(const tape *t, tensor y, struct assay_shape shape, const 
     return true;
 }
 
+static bool has_minus_zero(const tape *t, tensor y)
+{
+    double got[ROOM];
+    bool any = false;
+    tensor_read(t, y, got);
+    for (size_t i = 0; i < elements_of(y); i++)
+        any |= got[i] == 0 && signbit(got[i]);
+    return any;
+}
+
 static void decisions(tape *t)
 {
     double x[8] = {1, 5, 5, 2, 0.5, -1, 4, 3};
@@ -68,6 +78,45 @@ static void decisions(tape *t)
        "the gradient goes to soft, and not through stop_gradient");
 }
 
+static void steps(tape *t)
+{
+    double x[6] = {0.5, 1.5, -0.25, -2.75, 3, 0};
+    tensor v = tape_variable_f64(t, SHAPE(2, 3), x), y = nearest_integer(t, v, "codes");
+    size_t first = t->marks - 1;
+    ok(has_values(t, y, SHAPE(2, 3), (double[]){0, 2, 0, -3, 3, 0}, 0) && !y->needs_gradient
+           && !has_minus_zero(t, y),
+       "nearest_integer: ties to even, no -0, no gradient");
+    const struct assay_marked *m = &t->marked[first];
+    ok(m->kind == ASSAY_DECISION && m->value->type == ASSAY_I32 && ids_of(m->value)[3] == -3
+           && m->margin == 0,
+       "its integers are a decision; half an integer has margin 0");
+    nearest_integer(t, tape_input_f64(t, SHAPE(2), (double[]){4.125, -7.25}), "wide");
+    ok(t->marked[first + 1].margin == 0.25, "the margin is the distance from half an integer");
+    tensor is = above_zero(t, offset(t, v, -0.125), "above");
+    ok(is->type == ASSAY_I32
+           && !memcmp(ids_of(is), (int32_t[]){1, 1, 0, 0, 1, 0}, 6 * sizeof(int32_t))
+           && t->marked[first + 2].margin == 0.125,
+       "above_zero is a decision with the smallest |x| as its margin");
+    ok(!ids_of(above_zero(t, scale(t, v, 0), "zero"))[0], "zero is not above zero");
+    struct assay_decided other[] = {{(int32_t[]){1, 2, 0, -3, 3, 0}, 6}, {(int32_t[6]){1}, 6}};
+    t->decided = other;
+    t->decisions = 2;
+    t->decisions_taken = 0;
+    y = nearest_integer(t, v, "codes");
+    is = above_zero(t, v, "above");
+    t->decided = NULL;
+    ok(has_values(t, y, SHAPE(2, 3), (double[]){1, 2, 0, -3, 3, 0}, 0) && ids_of(is)[0]
+           && !ids_of(is)[1] && t->flips == 3,
+       "the decisions of another pass are taken, and what differs is counted");
+    t->flips = t->decisions = t->decisions_taken = 0;
+    nearest_integer(t, tape_filled(t, SHAPE(1), 0x1p31), "far");
+    ok(tape_error(t)
+           && !strcmp(tape_error(t),
+                      "nearest_integer: expected numbers within i32, got 2.14748e+09"),
+       "nearest_integer: what does not fit into i32 is an error");
+    t->error[0] = '\0';
+}
+
 /* What a numerical derivative sees: choices and stopped values of the base point, st as hard + a
  * change of soft. */
 static void held(tape *t)
@@ -76,14 +125,19 @@ static void held(tape *t)
     tensor v = tape_input_f64(t, SHAPE(3), x), w = tape_input_f64(t, SHAPE(3), moved);
     t->freeze = ASSAY_HOLD_RECORD;
     top_k(t, v, 2, "held");
+    nearest_integer(t, v, "held");
+    above_zero(t, offset(t, v, -2), "held");
     stop_gradient(t, v);
     st(t, scale(t, v, 2), square(t, v));
     t->freeze = ASSAY_HOLD_REPLAY;
-    tensor best = top_k(t, w, 2, "held"), stop = stop_gradient(t, w);
+    tensor best = top_k(t, w, 2, "held"), whole = nearest_integer(t, w, "held");
+    tensor above = above_zero(t, offset(t, w, -2), "held"), stop = stop_gradient(t, w);
     tensor y = st(t, scale(t, w, 2), square(t, w));
     t->freeze = ASSAY_FREE;
     tape_forget_held(t);
-    ok(has_values(t, best, SHAPE(2), (double[]){2, 1}, 0), "held decisions stay");
+    ok(has_values(t, best, SHAPE(2), (double[]){2, 1}, 0) && has_values(t, whole, SHAPE(3), x, 0)
+           && !ids_of(above)[0] && ids_of(above)[2],
+       "held decisions stay");
     ok(has_values(t, stop, SHAPE(3), x, 0), "held stop_gradients stay");
     ok(has_values(t, w, SHAPE(3), moved, 0), "what is held doesn't reach the operand");
     ok(has_values(t, y, SHAPE(3), wanted, 0), "held st is hard plus the change of soft");
@@ -181,6 +235,7 @@ int main(void)
     if (tape_open(&t, assay_kernels_def(ASSAY_F64)))
         return 2;
     decisions(&t);
+    steps(&t);
     held(&t);
     draws(&t, assay_kernels_def(ASSAY_F32));
     tape_reset(&t);

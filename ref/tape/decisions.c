@@ -61,6 +61,95 @@ tensor top_k(tape *t, tensor x, size_t k, const char *name)
     return y;
 }
 
+/* Room for n numbers as binary64, in the arena. */
+static double *wide(tape *t, size_t n)
+{
+    return tape_allocate(t, n * sizeof(double));
+}
+
+/* code[i]: x[i] rounded. The value: how far the closest x[i] is from half an integer; -1 after an
+ * error. */
+static double round_all(tape *t, tensor x, int32_t *code)
+{
+    size_t n = elements_of(x);
+    void *nearest = op_memory(t, n);
+    double *from = wide(t, n), *to = wide(t, n), margin = (double)INFINITY;
+    if (!to)
+        return -1;
+    t->kernels->map(MAP_ROUND, n, 0, x->data, nearest, ASSAY_STORE);
+    t->kernels->to_f64(n, x->data, from);
+    t->kernels->to_f64(n, nearest, to);
+    for (size_t i = 0; i < n; i++) {
+        if (!(to[i] >= INT32_MIN && to[i] <= INT32_MAX)) {
+            tape_fail(t, "nearest_integer", "expected numbers within i32, got %g", to[i]);
+            return -1;
+        }
+        double off = from[i] < to[i] ? to[i] - from[i] : from[i] - to[i];
+        margin = 0.5 - off < margin ? 0.5 - off : margin;
+        code[i] = (int32_t)to[i];
+    }
+    return margin;
+}
+
+static const struct assay_op nearest_integer_op = {"nearest_integer", NULL};
+
+/* The integers are the decision, y their values: so -0 does not appear. */
+tensor nearest_integer(tape *t, tensor x, const char *name)
+{
+    tensor code =
+        op_reals(t, "nearest_integer", TENSORS(x)) ? tape_new(t, ASSAY_I32, x->shape) : TENSOR_NONE;
+    tensor y = code ? tape_new(t, ASSAY_REAL, x->shape) : TENSOR_NONE;
+    if (!y)
+        return TENSOR_NONE;
+    size_t n = elements_of(x);
+    struct op_loan loan = op_borrow(t);
+    double margin = t->dry ? (double)INFINITY : round_all(t, x, code->data);
+    op_give_back(t, loan);
+    if (tape_error(t))
+        return TENSOR_NONE;
+    tape_hold(t, code->data, n * sizeof(int32_t));
+    tape_mark(t, ASSAY_DECISION, name, code, margin);
+    loan = op_borrow(t);
+    double *value = t->dry ? NULL : wide(t, n);
+    for (size_t i = 0; value && i < n; i++)
+        value[i] = ids_of(code)[i];
+    if (value)
+        t->kernels->from_f64(n, value, y->data);
+    op_give_back(t, loan);
+    op_wrote(t, 2 * n);
+    op_describe(t, y, nearest_integer_op.name, TENSORS(x), 0, NULL);
+    return tape_record(t, &nearest_integer_op, y, 0, NULL, NULL);
+}
+
+static const struct assay_op above_zero_op = {"above_zero", NULL};
+
+tensor above_zero(tape *t, tensor x, const char *name)
+{
+    tensor y =
+        op_reals(t, "above_zero", TENSORS(x)) ? tape_new(t, ASSAY_I32, x->shape) : TENSOR_NONE;
+    if (!y)
+        return TENSOR_NONE;
+    size_t n = elements_of(x);
+    double margin = (double)INFINITY;
+    int32_t *is = y->data;
+    struct op_loan loan = op_borrow(t);
+    double *value = t->dry ? NULL : wide(t, n);
+    if (value)
+        t->kernels->to_f64(n, x->data, value);
+    for (size_t i = 0; value && i < n; i++) {
+        double off = value[i] < 0 ? -value[i] : value[i];
+        is[i] = value[i] > 0;
+        margin = off < margin ? off : margin;
+    }
+    op_give_back(t, loan);
+    op_wrote(t, n);
+    tape_hold(t, is, n * sizeof(int32_t));
+    op_describe(t, y, above_zero_op.name, TENSORS(x), 0, NULL);
+    y = tape_record(t, &above_zero_op, y, 0, NULL, NULL);
+    tape_mark(t, ASSAY_DECISION, name, y, margin);
+    return y;
+}
+
 static const struct assay_op stop_op = {"stop_gradient", NULL};
 
 /* A copy, so that what is held at the base point doesn't reach x. */
