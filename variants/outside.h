@@ -20,6 +20,11 @@ extern const struct outside_section outside_bigbird[], outside_linear_transforme
 
 tensor bigbird_attended(layer *l, tensor x);
 
+void bitnet_meets_the_ports(struct claim *c);
+struct bitnet_signs { tensor sign, beta; };
+struct bitnet_signs bitnet_signs_of(tape *t, tensor w, const char *name);
+tensor bitnet_clipped(tape *t, tensor h, tensor gamma, double Q, double low, double high);
+
 void block_transformer_meets_the_authors_model(struct claim *c);
 tensor block_transformer_block_embeddings(layer *l, tensor x);
 tensor block_transformer_token_vectors(layer *l, const char *path, tensor ids, size_t width);
