@@ -223,9 +223,8 @@ static int pass_through(struct computing *c, const struct assay_batch *batch)
                               .denominator = answers(batch)};
     const struct assay_variant *v = c->model.variant;
     tensor loss = TENSOR_NONE;
-    if (v && v->compute)
-        logits = v->compute(&pass);
-    else
+    logits = v && v->compute ? v->compute(&pass) : TENSOR_NONE;
+    if (!logits && !tape_error(&c->t))
         loss = model_loss(&pass, &logits);
     if (!tape_error(&c->t) && loss)
         run_backward(c, loss);

@@ -240,6 +240,8 @@ struct assay_pass {
 };
 /* From now on `x` is the pass's input `name`. At most ASSAY_GIVENS_MAX names; false: no room. */
 bool pass_give(struct assay_pass *p, const char *name, tensor x);
+/* Where such a pass starts: a layer without a name, and a new context of its batch. False without memory. */
+bool pass_begin(struct assay_pass *p, layer *l);
 tensor model_forward(struct assay_pass *p);   /* logits: [b, classes] or [b, n, vocab] */
 tensor model_loss(struct assay_pass *p, tensor *logits);   /* scalar; *logits if asked */
 /* A layer's own term of the loss: scalar. It is the term of the samples on this tape, so a paper whose

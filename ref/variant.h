@@ -142,7 +142,7 @@ struct assay_variant {
                    size_t samples, size_t length);
     /* What a golden file holds of a paper that isn't one pass of a model and its gradients: an update
      * of weights, a loop of sampling steps, a program that runs. -> the output; what else is to be
-     * seen is traced. p: weights, batch, tape. NULL: model_loss, with the gradients. */
+     * seen is traced. p: weights, batch, tape. NULL, or NONE as the output: model_loss, with the gradients. */
     tensor (*compute)(struct assay_pass *p);
     /* The weights are the paper's construction: golden files keep them as they are. */
     bool constructed;

@@ -109,6 +109,31 @@ tensor synthesizer_scores(layer *l, tensor x);
 tensor synthesizer_factorised_dense(layer *l, tensor x, bool plain);
 tensor synthesizer_random_scores(layer *l);
 
+void taylorseer_meets_the_host(struct claim *c);
+void taylorseer_meets_the_sampler(struct claim *c);
+void taylorseer_meets_the_predictor(struct claim *c);
+/* Which steps are computed. `since`: steps since one was; last, before: the last two that were. */
+struct taylor_schedule {
+    long steps, interval, first;
+    int order;
+    long step, since, last, before, evaluated;
+    bool full;
+};
+enum { TAYLOR_FACTORS = 8 };
+/* F_0, F_1, ... of one module */
+struct taylor_series {
+    int factors;
+    tensor factor[TAYLOR_FACTORS];
+};
+void taylorseer_begin(struct taylor_schedule *s, long step);
+void taylorseer_keep(tape *t, const struct taylor_schedule *s, struct taylor_series *series, tensor f);
+tensor taylorseer_forecast(tape *t, const struct taylor_schedule *s, const struct taylor_series *series);
+/* y: the model's output; last: the series of the last block's attention and MLP. */
+typedef void taylor_step(void *closure, const struct taylor_schedule *s, tensor y,
+                         const struct taylor_series *last);
+tensor taylorseer_sampled(struct assay_pass *p, struct taylor_schedule *end, taylor_step *each_step,
+                          void *closure);
+
 void tokenformer_meets_the_layer(struct claim *c);
 /* field: the hyper-parameter that counts the tokens */
 tensor tokenformer_pattention(layer *l, tensor x, size_t out, int field);

@@ -146,27 +146,36 @@ static bool streams(const struct assay_model *m)
     return declared;
 }
 
-tensor model_forward(struct assay_pass *p)
+bool pass_begin(struct assay_pass *p, layer *l)
 {
-    const struct assay_config *config = &p->model->config;
     /* On the tape, because a custom backward may still need it. */
     struct assay_context *context = tape_allocate(p->t, sizeof *context);
     if (!context)
-        return TENSOR_NONE;
+        return false;
     *context = (struct assay_context){
         .pass = p,
         .batch = p->batch,
         .train = p->train,
         .progress = p->progress,
         .decode = p->decode,
-        .causal = config->frame == FRAME_DECODER,
+        .causal = p->model->config.frame == FRAME_DECODER,
         .first = p->decode ? decode_position(p->decode) : 0,
         .capacity = p->decode ? decode_capacity(p->decode) : 0,
     };
-    layer l = {.model = p->model, .t = p->t, .context = context};
+    *l = (layer){.model = p->model, .t = p->t, .context = context};
     p->emissions = 0;
     p->auxiliary = TENSOR_NONE;
-    say_where(&l);
+    say_where(l);
+    return true;
+}
+
+tensor model_forward(struct assay_pass *p)
+{
+    const struct assay_config *config = &p->model->config;
+    layer l;
+    if (!pass_begin(p, &l))
+        return TENSOR_NONE;
+    struct assay_context *context = l.context;
     if (p->decode && !streams(p->model)) {
         layer_fail(&l, "decode", "the paper has no form that decodes step by step");
         return TENSOR_NONE;
