@@ -99,6 +99,7 @@ bool claim_close(struct claim *c, tensor a, tensor b, double units, double scale
 bool claim_differs(struct claim *c, tensor a, tensor b, double units, const char *what);
 /* max |a - b|; INFINITY if shapes differ */
 double claim_distance(struct claim *c, tensor a, tensor b, double *scale);
+double claim_largest(struct claim *c, tensor x);          /* max |x| */
 /* [m, n]: pivots above units * roundoff * largest */
 size_t claim_rank(struct claim *c, tensor matrix, double units);
 double claim_value(struct claim *c, tensor x, size_t index);

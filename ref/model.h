@@ -20,8 +20,8 @@ enum assay_kind { ASSAY_PARAMETER, ASSAY_BUFFER, ASSAY_DRAW, ASSAY_KINDS };
 
 enum assay_init_rule {
     INIT_CONSTANT, INIT_NORMAL, INIT_TRUNCATED_NORMAL, INIT_UNIFORM, INIT_XAVIER_UNIFORM,
-    INIT_XAVIER_NORMAL, INIT_LECUN_NORMAL, INIT_KAIMING_UNIFORM, INIT_TORCH_UNIFORM, INIT_ORTHOGONAL, INIT_TABLE,
-    INIT_STEP_SIZE
+    INIT_XAVIER_NORMAL, INIT_LECUN_NORMAL, INIT_KAIMING_UNIFORM, INIT_TORCH_UNIFORM,
+    INIT_ORTHOGONAL, INIT_TABLE, INIT_STEP_SIZE
 };
 
 /* Rules that use fans read them from the shape: in = product of all axes but the last,
@@ -29,8 +29,8 @@ enum assay_init_rule {
  * a, b: constant; standard deviation and cut; bounds; gain.
  * ORTHOGONAL: rows orthogonal in blocks of as many as there are columns, the last block cut; a = 0:
  * as long as rows of independent normal numbers, 1: of length sqrt(columns).
- * STEP_SIZE: softplus of it is a step size of a state-space model, its logarithm uniform between those
- * of a and b; the step is at least 1e-4.
+ * STEP_SIZE: softplus of it is a step size of a state-space model, whose logarithm is uniform
+ * between those of a and b; the step is at least 1e-4.
  * TABLE: values filled by the function from the shape and `a` (numbers in binary64, rounded once to
  * binary32). */
 struct assay_init {
@@ -317,8 +317,9 @@ tensor pairs_allowed(layer *l, size_t n);
 struct heads { tensor query, key, value; };
 struct heads project_heads(layer *l, tensor x, tensor memory);
 
-/* ref/model/causal.c: depthwise over the last tokens, y_i = bias + sum_j weight_j x_(i - taps + 1 + j),
- * j ascending; the last weight meets the token itself. x [b, n, c], weight [taps, c], bias [c] or
+/* ref/model/causal.c: depthwise over the last tokens, j ascending,
+ *     y_i = bias + sum_j weight_j x_(i - taps + 1 + j)
+ * so that the last weight meets the token itself. x [b, n, c], weight [taps, c], bias [c] or
  * NONE; before [b, at least taps - 1, c]: the tokens in front of x, or NONE: zeros. */
 tensor causal_convolution(tape *t, tensor x, tensor weight, tensor bias, tensor before);
 /* The same with weights of its own under `name`; while decoding the last `taps` tokens are carried

@@ -30,6 +30,7 @@ struct variant_hyper {
 /* The end of a hyper-parameter's row: what is legal. */
 #define AT_LEAST_1 at_least_one, "at least 1", NULL
 #define NOT_NEGATIVE not_negative, "at least 0", NULL
+#define WHOLE_NUMBER is_whole, "a whole number", NULL
 #define FLAG is_flag, "0 or 1", NULL
 /* The form that the Long Range Arena gives a paper, beside the paper's. */
 #define PAPER_OR_LRA is_choice, "paper or lra", paper_or_lra
@@ -179,6 +180,7 @@ const struct assay_variant *variant_by_hyper(const struct assay_variant *v, cons
 
 /* ---- legal predicates ---- */
 bool at_least_one(double x);
+bool is_whole(double x);              /* 0, 1, 2, ... */
 bool positive(double x);
 bool not_negative(double x);
 bool is_choice(double x);

@@ -335,6 +335,13 @@ double claim_distance(struct claim *c, tensor a, tensor b, double *scale)
     return distance;
 }
 
+double claim_largest(struct claim *c, tensor x)
+{
+    double scale;
+    claim_distance(c, x, x, &scale);
+    return scale;
+}
+
 bool claim_equal_bits(struct claim *c, const tape *t, tensor a, tensor b, const char *what)
 {
     bool equal = a && b && elements_of(a) == elements_of(b)

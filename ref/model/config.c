@@ -463,6 +463,10 @@ bool at_least_one(double x)
 {
     return x >= 1 && x <= 1e9 && x == (double)(long)x;
 }
+bool is_whole(double x)
+{
+    return x == 0 || at_least_one(x);
+}
 bool positive(double x)
 {
     return x > 0;

@@ -63,13 +63,15 @@ tensor selective_matrix(tape *t, struct selective s)
     tensor sums = cumulative_sum(t, s.delta, 1);
     tensor to = reshape(t, sums, SHAPE(b, n, 1, E, 1)),
            from = reshape(t, sums, SHAPE(b, 1, n, E, 1));
+    tensor one = causal_ones(t, n), masked = reshape(t, one, SHAPE(n, n, 1, 1));
     /* Above the diagonal, where it would grow, the exponent is 0 and the result is masked. */
-    tensor decay = exponential(t, multiply(t, relu(t, subtract(t, to, from)), s.A));
+    tensor passed = multiply(t, subtract(t, to, from), masked);
+    tensor decay = exponential(t, multiply(t, passed, s.A));
     tensor read = reshape(t, s.C, SHAPE(b, n, 1, 1, N)),
            write = reshape(t, s.B, SHAPE(b, 1, n, 1, N));
     tensor M = sum_over(t, multiply(t, multiply(t, decay, read), write), -1);
     M = permute(t, reshape(t, M, SHAPE(b, n, n, E)), (const int[]){0, 3, 1, 2});
-    M = multiply(t, M, causal_ones(t, n));
+    M = multiply(t, M, one);
     tensor x = permute(t, multiply(t, s.delta, s.u), (const int[]){0, 2, 1});
     x = matmul(t, M, reshape(t, x, SHAPE(b, E, n, 1)));
     return permute(t, reshape(t, x, SHAPE(b, E, n)), (const int[]){0, 2, 1});
