@@ -48,6 +48,11 @@ void denseformer_meets_the_package(struct claim *c);
 void denseformer_meets_the_experiments_model(struct claim *c);
 tensor denseformer_depth_weighted_average(layer *l, const tensor *past, size_t i, size_t dilation);
 
+tensor gla_heads_as_rows(tape *t, tensor x, size_t heads);
+tensor gla_mixed(layer *l, tensor x, tensor *end);
+void gla_meets_the_layers(struct claim *c);
+void gla_meets_the_recurrence(struct claim *c);
+
 void linear_transformer_meets_the_recurrent_module(struct claim *c);
 tensor linear_transformer_recurrent_sums(tape *t, tensor query, tensor key, tensor value,
                                          tensor start, tensor *end);
