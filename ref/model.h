@@ -263,7 +263,8 @@ tensor param(layer *l, const char *name, struct assay_shape shape, struct assay_
 tensor buffer(layer *l, const char *name, struct assay_shape shape, struct assay_init init);
 tensor draw(layer *l, const char *name, struct assay_shape shape, struct assay_init init);
 /* The step's new value: buffer = keep * buffer + (1 - keep) * mean over shards;
- * applied once after the step. */
+ * applied once after the step. A custom backward may call it, too, with a copy of the layer as its
+ * closure. */
 void buffer_emit(layer *l, const char *name, tensor value, double keep);
 /* NONE and an error if the batch has no such input */
 tensor input(layer *l, const char *name);

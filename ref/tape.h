@@ -126,6 +126,7 @@ struct assay_tape {
 
     struct assay_chunk *chunk, *first_chunk;
     size_t live, live_mixing;       /* bytes in use */
+    size_t kept;                    /* bytes that tape_keep holds */
     tensor *node;
     size_t nodes, node_room;
     struct assay_marked *marked;
@@ -147,6 +148,9 @@ void tape_fail(tape *t, const char *op, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* 64-byte aligned, in the arena; NULL after an error */
 void *tape_allocate(tape *t, size_t bytes);
+/* A copy of x, without where it came from, that lasts until tape_reset: also what a custom backward
+ * made, whose tensors are forgotten when it is done. */
+tensor tape_keep(tape *t, tensor x);
 char *tape_string(tape *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Says whether what follows is the mixing of tokens, whose cost papers speak of; returns what it

@@ -229,6 +229,44 @@ static void customs(tape *t)
        "a published gradient of another shape is an error");
 }
 
+struct keeping {
+    tensor kept;
+};
+
+/* dL/dx = 1.5 d; keeps 2 d. */
+static void keeping(tape *t, void *closure, tensor d_value, tensor *gradient)
+{
+    struct keeping *k = closure;
+    k->kept = tape_keep(t, scale(t, d_value, 2));
+    gradient[0] = scale(t, d_value, 1.5);
+}
+
+/* Two backwards, one after the other: the second reuses the memory of the first. */
+static void kept(tape *t)
+{
+    struct keeping one = {0}, two = {0};
+    double x[6];
+    tape_reset(t);
+    tensor tx = eighths(t, SHAPE(6), 1, x);
+    tensor y = custom(t, "one", scale(t, tx, 1), 1, (tensor[]){tx}, keeping, &one);
+    y = custom(t, "two", scale(t, y, 1), 1, (tensor[]){y}, keeping, &two);
+    size_t live = t->live;
+    tape_backward(t, sum_all(t, scale(t, y, 2)));
+    ok(has_values(t, one.kept, SHAPE(6), (double[]){6, 6, 6, 6, 6, 6}, 0)
+           && has_values(t, two.kept, SHAPE(6), (double[]){4, 4, 4, 4, 4, 4}, 0),
+       "what a backward keeps lasts");
+    ok(t->kept > 0 && t->live > live + t->kept, "kept bytes are in use");
+    size_t resident = tape_resident(t);
+    for (int i = 0; i < 3; i++) {
+        tape_reset(t);
+        tx = eighths(t, SHAPE(6), 1, x);
+        y = custom(t, "one", scale(t, tx, 1), 1, (tensor[]){tx}, keeping, &one);
+        y = custom(t, "two", scale(t, y, 1), 1, (tensor[]){y}, keeping, &two);
+        tape_backward(t, sum_all(t, scale(t, y, 2)));
+    }
+    ok(tape_resident(t) == resident, "until the tape is reset");
+}
+
 int main(void)
 {
     tape t;
@@ -240,6 +278,7 @@ int main(void)
     draws(&t, assay_kernels_def(ASSAY_F32));
     tape_reset(&t);
     customs(&t);
+    kept(&t);
     tape_close(&t);
     return done_testing();
 }

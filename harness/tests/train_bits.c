@@ -35,10 +35,26 @@ void *aligned_alloc(size_t alignment, size_t n)
 }
 #endif
 
+/* Keeps the running mean of the gradient, and a constant, from the backward pass. */
+static void counting_backward(tape *t, void *closure, tensor dy, tensor *dx)
+{
+    tensor flat = reshape(t, dy, SHAPE(rows_of(dy), width_of(dy)));
+    buffer_emit(closure, "slope", reshape(t, mean_over(t, flat, 0), SHAPE(width_of(dy))), 0.5);
+    buffer_emit(closure, "three", tape_filled(t, SHAPE(1), 3), 0);
+    dx[0] = dy;
+}
+
 /* Every residual keeps a running mean of its update in a buffer, and counts passes in another
  * (keep 0). */
 static tensor counting_residual(layer *l, tensor x, tensor y)
 {
+    layer *closure = tape_allocate(l->t, sizeof *closure);
+    buffer(l, "slope", SHAPE(width_of(x)), init_zeros());
+    buffer(l, "three", SHAPE(1), init_zeros());
+    if (!closure)
+        return TENSOR_NONE;
+    *closure = *l;
+    y = custom(l->t, "counting", y, 1, &y, counting_backward, closure);
     size_t width = width_of(x);
     tensor mean = buffer(l, "mean", SHAPE(width), init_zeros());
     tensor ticks = buffer(l, "ticks", SHAPE(1), init_constant(2));
@@ -146,16 +162,22 @@ static void buffers_move(void)
     struct assay_trainer t;
     bool holds = open_or_say(&t, &m, &phase, 11, 3) && run_steps(&t, 4);
     const struct assay_entry *ticks = model_find(&m, "block.1.ticks"),
-                             *mean = model_find(&m, "block.0.mean");
-    double count = 0, values[8] = {0};
-    if (holds && ticks && mean) {
+                             *mean = model_find(&m, "block.0.mean"),
+                             *three = model_find(&m, "block.0.three"),
+                             *slope = model_find(&m, "block.1.slope");
+    double count = 0, values[8] = {0}, constant = 0, slopes[8] = {0};
+    if (holds && ticks && mean && three && slope) {
         model_read(&m, ticks, &count);
         model_read(&m, mean, values);
+        model_read(&m, three, &constant);
+        model_read(&m, slope, slopes);
     }
     ok(count == 6,
        "buffers: a counter ticks once per step, however many shards and passes there are (%g)",
        count);
     ok(values[0] != 0 && isfinite(values[0]), "buffers: a running mean moves");
+    ok(constant == 3 && slopes[0] != 0 && isfinite(slopes[0]),
+       "buffers: what a custom backward emits arrives");
     trainer_close(&t);
     model_close(&m);
 }

@@ -166,8 +166,8 @@ void buffer_emit(layer *l, const char *name, tensor value, double keep)
     else if (pass->emissions == pass->emission_room)
         layer_fail(l, "buffer_emit", "more than %d updates in one pass", pass->emission_room);
     else
-        pass->emission[pass->emissions++] =
-            (struct assay_emission){(size_t)(e - l->model->entry), keep, value};
+        pass->emission[pass->emissions++] = (struct assay_emission){
+            (size_t)(e - l->model->entry), keep, l->t->recording ? value : tape_keep(l->t, value)};
 }
 
 static const struct assay_input *find_input(const layer *l, const char *name)

@@ -11,9 +11,10 @@
 
 enum { ALIGNMENT = 64, FIRST_CHUNK = 1 << 16 };
 
+/* Taken from the front; what is to be kept, from the end. */
 struct assay_chunk {
     struct assay_chunk *next;
-    size_t size, used;
+    size_t size, used, kept;
     alignas(ALIGNMENT) char bytes[];
 };
 
@@ -23,7 +24,7 @@ static struct assay_chunk *chunk_open(size_t size)
     if (chunk) {
         chunk->next = NULL;
         chunk->size = size;
-        chunk->used = 0;
+        chunk->used = chunk->kept = 0;
     }
     return chunk;
 }
@@ -85,6 +86,12 @@ void tape_close(tape *t)
     *t = (tape){0};
 }
 
+static void forget_kept(struct assay_chunk *chunk)
+{
+    for (; chunk; chunk = chunk->next)
+        chunk->kept = 0;
+}
+
 /* Counts run on, so that several shards or steps can be added up; whoever wants one step's zeroes
  * them. */
 void tape_reset(tape *t)
@@ -92,7 +99,11 @@ void tape_reset(tape *t)
     t->chunk = t->first_chunk;
     if (t->chunk)
         t->chunk->used = 0;
-    t->live = t->live_mixing = t->nodes = t->marks = t->hold_next = t->decisions_taken = 0;
+    forget_kept(t->first_chunk);
+    for (struct assay_aside *aside = t->aside; aside; aside = aside->aside)
+        forget_kept(aside->first_chunk);
+    t->live = t->live_mixing = t->kept = 0;
+    t->nodes = t->marks = t->hold_next = t->decisions_taken = 0;
     t->mixing = false;
     t->error[0] = t->where[0] = '\0';
 }
@@ -113,7 +124,7 @@ static size_t resident(const struct assay_chunk *chunk)
 {
     size_t bytes = 0;
     for (; chunk; chunk = chunk->next)
-        bytes += chunk->used;
+        bytes += chunk->used + chunk->kept;
     return bytes;
 }
 
@@ -133,12 +144,15 @@ static size_t lines(size_t bytes)
     return bytes ? (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT : ALIGNMENT;
 }
 
-void *tape_allocate(tape *t, size_t bytes)
+static size_t room_in(const struct assay_chunk *chunk)
 {
-    if (t->error[0])
-        return NULL;
-    size_t size = lines(bytes);
-    while (size != SIZE_MAX && t->chunk && t->chunk->size - t->chunk->used < size) {
+    return chunk->size - chunk->used - chunk->kept;
+}
+
+/* The chunk that has room for so many bytes, whole lines; NULL after an error. */
+static struct assay_chunk *chunk_with(tape *t, size_t size)
+{
+    while (size != SIZE_MAX && t->chunk && room_in(t->chunk) < size) {
         struct assay_chunk *chunk = t->chunk;
         if (!chunk->next)
             chunk->next = chunk_open(size > 2 * chunk->size ? size : 2 * chunk->size);
@@ -149,14 +163,45 @@ void *tape_allocate(tape *t, size_t bytes)
         if (chunk->next)
             t->chunk = chunk->next;
     }
-    if (size == SIZE_MAX || !t->chunk) {
+    return size == SIZE_MAX ? NULL : t->chunk;
+}
+
+void *tape_allocate(tape *t, size_t bytes)
+{
+    if (t->error[0])
+        return NULL;
+    size_t size = lines(bytes);
+    struct assay_chunk *chunk = chunk_with(t, size);
+    if (!chunk) {
         tape_fail(t, "tape", "out of memory: %zu bytes", bytes);
         return NULL;
     }
-    void *memory = t->chunk->bytes + t->chunk->used;
-    t->chunk->used += size;
+    void *memory = chunk->bytes + chunk->used;
+    chunk->used += size;
     account(t, size);
     return memory;
+}
+
+tensor tape_keep(tape *t, tensor x)
+{
+    size_t width = x && x->type == ASSAY_REAL ? t->kernels->element : sizeof(int32_t);
+    size_t bytes = x && !t->dry ? elements_of(x) * width : 0;
+    size_t head = lines(sizeof(struct assay_node)), size = head + lines(bytes);
+    struct assay_chunk *chunk = x && !t->error[0] ? chunk_with(t, size) : NULL;
+    if (!chunk) {
+        if (x)
+            tape_fail(t, "tape", "out of memory: %zu bytes", bytes);
+        return TENSOR_NONE;
+    }
+    chunk->kept += size;
+    t->kept += size;
+    account(t, size);
+    char *memory = chunk->bytes + chunk->size - chunk->kept;
+    tensor y = (tensor)(void *)memory;
+    *y = (struct assay_node){.type = x->type, .shape = x->shape, .data = memory + head};
+    if (bytes)
+        memcpy(y->data, x->data, bytes);
+    return y;
 }
 
 char *tape_string(tape *t, const char *format, ...)
@@ -193,7 +238,8 @@ void *op_memory(tape *t, size_t reals)
 
 struct op_loan op_borrow(const tape *t)
 {
-    return (struct op_loan){t->chunk, t->chunk ? t->chunk->used : 0, t->live, t->live_mixing};
+    return (struct op_loan){t->chunk, t->chunk ? t->chunk->used : 0, t->live, t->live_mixing,
+                            t->kept};
 }
 
 void op_give_back(tape *t, struct op_loan loan)
@@ -201,7 +247,7 @@ void op_give_back(tape *t, struct op_loan loan)
     t->chunk = loan.chunk;
     if (t->chunk)
         t->chunk->used = loan.used;
-    t->live = loan.live;
+    t->live = loan.live + (t->kept - loan.kept);
     t->live_mixing = loan.live_mixing;
 }
 

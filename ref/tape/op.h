@@ -49,11 +49,11 @@ bool op_broadcasts(struct assay_shape from, struct assay_shape to);
 
 /* Room for `reals` elements in the arena, not zeroed; NULL after an error. */
 void *op_memory(tape *t, size_t reals);
-/* Memory taken between the two calls is given back. Take gradients (tape_gradient) and tensors
+/* Memory taken between the two calls is given back, but for what tape_keep holds. Take gradients (tape_gradient) and tensors
  * before op_borrow. */
 struct op_loan {
     struct assay_chunk *chunk;
-    size_t used, live, live_mixing;
+    size_t used, live, live_mixing, kept;
 };
 struct op_loan op_borrow(const tape *t);
 void op_give_back(tape *t, struct op_loan loan);
