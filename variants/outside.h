@@ -144,4 +144,10 @@ void tokenformer_meets_the_layer(struct claim *c);
 tensor tokenformer_pattention(layer *l, tensor x, size_t out, int field);
 #define TOKENFORMER_GROWN "qkv=24 projection=24 ffn=48 "
 
+void unified_norm_meets_the_module(struct claim *c);
+/* A training pass with room for updates, and the updates into the model's buffers. */
+struct claim_pass *unified_norm_pass(struct claim *c, struct assay_model *m, size_t samples,
+                                     size_t length);
+void unified_norm_update(struct claim_pass *p);
+
 #endif

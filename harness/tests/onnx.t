@@ -79,9 +79,10 @@ sub outputs_agree {
 }
 
 # What isn't in a graph: a weight that has no effect, whose gradient is zero, a draw of whole numbers, which are indices, and
-# one by which its layer decides, where indices follow from the decision.
+# one by which its layer decides, where indices follow from the decision; and state that only training reads, all zeros yet.
 sub no_number_of_the_graph {
     my ($golden, $name) = @_;
+    return !grep { $_ != 0 } numbers($golden->{$name}) if $name =~ m{^buffer/};
     my $gradient = $golden->{'f64/grad/' . ($name =~ s{^param/}{}r)};
     return !grep { $_ != 0 } numbers($gradient) if $gradient;
     my ($layer) = $name =~ m{^draw/(.*)\.[^.]*$} or return 0;
