@@ -144,6 +144,8 @@ static const struct gradient_case {
     {"sum_over the last axis", sum_last, 1, {{.shape = SHAPE(2, 19)}}},
     {"mean_over an inner axis", mean_1, 1, {{.shape = SHAPE(2, 3, 4)}}},
     {"mean_over the last axis", mean_last, 1, {{.shape = SHAPE(2, 19)}}},
+    {"sum_over an axis of one element", sum_last, 1, {{.shape = SHAPE(2, 3, 1)}}},
+    {"mean_over an axis of one element", mean_1, 1, {{.shape = SHAPE(2, 1, 4)}}},
     {"max_over an inner axis", max_1, 1, {{.shape = SHAPE(2, 3, 4)}}},
     {"max_over the last axis", max_last, 1, {{.shape = SHAPE(2, 3, 4)}}},
     {"sum_all", whole_sum, 1, {{.shape = SHAPE(2, 3, 4)}}},

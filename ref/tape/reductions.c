@@ -23,14 +23,14 @@ static bool axis_of(tape *t, const char *op, tensor x, int *axis)
     return false;
 }
 
-/* The axis that y lacks: the only one where the shapes differ; any axis if none does. */
+/* Around the axis that y lacks, the only one where the shapes differ; where none does it had one
+ * element. */
 static struct op_view reduced_view(tensor x, tensor y)
 {
-    int axis = 0;
     for (int i = 0; i < x->shape.rank; i++)
         if (x->shape.dim[i] != y->shape.dim[i])
-            axis = i;
-    return op_view_of(x, axis);
+            return op_view_of(x, i);
+    return (struct op_view){elements_of(x), 1, 1};
 }
 
 /* dx += dy, repeated along the axis. */
