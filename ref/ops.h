@@ -171,6 +171,13 @@ typedef void custom_backward(tape *t, void *closure, tensor d_value, tensor *gra
 tensor custom(tape *t, const char *name, tensor value, int inputs, const tensor *input,
               custom_backward *backward, void *closure);
 
+/* ref/tape/aside.c: f replaces each of y, leaves of the caller's (tape_filled), by what it makes of
+ * them, of the same shape: their data becomes that, and of all else that was made nothing is kept,
+ * neither memory nor nodes nor marks; nothing is recorded. For the value of `custom`, step by step.
+ * A tape that is describing keeps everything, and y becomes f's tensors. */
+typedef void aside_function(tape *t, void *closure, tensor *y);
+void made_aside(tape *t, int count, tensor *y, aside_function *f, void *closure);
+
 /* ref/tape/coupled.c: two streams x = (x_0, x_1), stacked as [2, ..], that residuals couple:
  *     x_(i mod 2) = x_(i mod 2) + f(i, x_(1 - i mod 2)),  i = 0 .. steps - 1
  * Of what is between nothing is kept but decisions: the backward takes the steps back from the result,
