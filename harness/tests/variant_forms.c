@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every paper in every setting: its forms against each other, and its declared properties,
- * each NO with its control. */
+/* Every paper in every setting: its forms against each other, those of another execution against the
+ * reference, and its declared properties, each NO with its control. */
 #include <float.h>
 #include <math.h>
 
@@ -116,6 +116,31 @@ static void check_form(const struct subject *s, const struct variant_form *f,
     }
     kit_close(&a);
     kit_close(&b);
+}
+
+/* A paper of another order of execution has the reference's weights, and its function. */
+static void check_execution(const struct subject *s, enum assay_profile profile)
+{
+    const struct assay_kernels *kernels = assay_kernels_cpu(profile, NULL);
+    struct kit own, plain = {0};
+    bool opened = kit_open(&own, kernels, s, "", SAMPLES, LENGTH)
+                  && kit_open_config(&plain, kernels, NULL, &own.model.config, SAMPLES, LENGTH);
+    if (opened) {
+        kit_shake(&own);
+        kit_shake(&plain);
+        opened = kit_run(&own) && kit_run(&plain);
+    }
+    if (opened) {
+        double units = units_between(&own, own.output, &plain, plain.output, profile),
+               bound = frame_units(&own.model.config, LENGTH);
+        ok(units <= bound,
+           "%s: %s: it and the reference differ by %.3g units of roundoff (bound %g)", s->label,
+           profile == ASSAY_F32 ? "f32" : "f64", units, bound);
+    } else {
+        ok(false, "%s: it and the reference run", s->label);
+    }
+    kit_close(&own);
+    kit_close(&plain);
 }
 
 /* ---- properties ---- */
@@ -276,6 +301,10 @@ static void check_property(const struct subject *s, const struct variant_propert
 
 static void check(const struct subject *s)
 {
+    if (s->variant->kind == KIND_EXECUTION) {
+        check_execution(s, ASSAY_F32);
+        check_execution(s, ASSAY_F64);
+    }
     for (const struct variant_form *f = s->variant->forms ? s->variant->forms + 1 : NULL;
          f && f->name; f++) {
         check_form(s, f, ASSAY_F32);
