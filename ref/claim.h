@@ -76,6 +76,11 @@ struct claim_alone {
     struct heads h;
 };
 bool claim_alone(struct claim *c, struct claim_alone *a, const char *overrides, size_t n);
+/* Step-by-step decoding of up to `capacity` tokens of each of so many samples. claim_step: one token
+ * of each sample -> the model's output, on a tape of its own; counts: that step's, or NULL. */
+struct assay_decode *claim_decode(struct claim *c, const struct assay_model *m, size_t capacity);
+tensor claim_step(struct claim *c, struct assay_model *m, struct assay_decode *d, size_t samples,
+                  const int32_t *ids, struct assay_counts *counts);
 /* normal */
 tensor claim_random(struct claim *c, tape *t, struct assay_shape shape, uint64_t seed);
 /* with a gradient */

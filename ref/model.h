@@ -328,6 +328,12 @@ tensor causal_convolution(tape *t, tensor x, tensor weight, tensor bias, tensor 
 tensor short_convolution(layer *l, const char *name, tensor x, size_t taps, bool bias);
 /* [n, n]: 1 where column <= row, else 0 */
 tensor causal_ones(tape *t, size_t n);
+/* Tables [n, pairs] of `rotate`: position first + i turns pair p by (first + i) * frequency[p], in
+ * the profile's scalars; kept for the stack that runs. The frequency of Su et al. 2021 is
+ * base^(-2 pair / width). */
+struct rotation { tensor cosine, sine; };
+struct rotation rotation_tables(layer *l, size_t n, size_t pairs, const double *frequency);
+double rotary_frequency(const layer *l, size_t pair, size_t width);
 
 /* The blocks as reversible residual layers, for papers' stacks. x [b, n, d] -> [2, b, n, d]: both
  * streams start as x, and block i makes

@@ -25,6 +25,10 @@ static void release_batch(void *b)
 {
     batch_free(b);
 }
+static void release_decode(void *d)
+{
+    decode_close(d);
+}
 static void release_tape(void *t)
 {
     tape_close(t);
@@ -268,6 +272,26 @@ bool claim_alone(struct claim *c, struct claim_alone *a, const char *overrides, 
     a->h.key = claim_random(c, a->t, keys, 2);
     a->h.value = claim_random(c, a->t, keys, 3);
     return true;
+}
+
+struct assay_decode *claim_decode(struct claim *c, const struct assay_model *m, size_t capacity)
+{
+    struct assay_decode *d = m ? decode_open(m->kernels, capacity) : NULL;
+    return d && claim_own(c, release_decode, d) ? d : NULL;
+}
+
+tensor claim_step(struct claim *c, struct assay_model *m, struct assay_decode *d, size_t samples,
+                  const int32_t *ids, struct assay_counts *counts)
+{
+    struct assay_input input = {"ids", ASSAY_I32, SHAPE(samples, 1), ids};
+    struct assay_pass pass = {.model = m, .t = claim_tape(c), .denominator = 1, .decode = d};
+    pass.batch = claim_batch_of(c, 1, &input);
+    tensor y = pass.t && pass.batch && d ? model_forward(&pass) : TENSOR_NONE;
+    if (!y)
+        claim_true(c, false, "a step: %s", pass.t ? tape_error(pass.t) : "memory");
+    if (counts && pass.t)
+        *counts = pass.t->counts;
+    return y;
 }
 
 tensor model_tensor(const struct assay_model *m, tape *t, const char *entry)

@@ -34,10 +34,9 @@ tensor reference_stack(layer *l, tensor x);
 tensor reference_head(layer *l, tensor x);
 tensor reference_loss(layer *l, tensor y, double denominator);
 
-/* Positions (ref/model/positions.c): tables of the context's positions;
+/* Positions (ref/model/positions.c): the sinusoids' table;
  * bias of the scores, [1, h, n, n_k], or NONE. */
 tensor sinusoid_table(layer *l, size_t rows, size_t width);
-struct rotation { tensor cosine, sine; };
 struct rotation rotary_tables(layer *l, size_t n, size_t width);
 tensor position_bias(layer *l, size_t queries, size_t keys);
 

@@ -48,35 +48,47 @@ tensor reference_position(layer *l, tensor x)
     }
 }
 
-/* Su et al. 2021: pair p of position i turns by i * base^(-2p / width),
- * all in the profile's scalars. */
-struct rotation rotary_tables(layer *l, size_t n, size_t width)
+double rotary_frequency(const layer *l, size_t pair, size_t width)
+{
+    enum assay_profile p = profile_of(l);
+    double log_base = assay_scalar_log(p, assay_scalar(p, config_of(l)->rotary_base));
+    double exponent = assay_scalar_div(p, (double)(2 * pair), (double)width);
+    return assay_scalar_exp(p, -assay_scalar_mul(p, exponent, log_base));
+}
+
+/* Every block asks for the same tables. */
+struct rotation rotation_tables(layer *l, size_t n, size_t pairs, const double *frequency)
 {
     tensor kept = stream_get(l, "rotary.cosine");
-    if (kept && dim_of(kept, 0) == n)
+    if (kept && dim_of(kept, 0) == n && dim_of(kept, 1) == pairs)
         return (struct rotation){kept, stream_get(l, "rotary.sine")};
     enum assay_profile p = profile_of(l);
-    size_t pairs = width / 2;
     double *cosine = tape_allocate(l->t, (n * pairs + 1) * sizeof *cosine),
            *sine = tape_allocate(l->t, (n * pairs + 1) * sizeof *sine);
     if (!cosine || !sine)
         return (struct rotation){TENSOR_NONE, TENSOR_NONE};
-    double log_base = assay_scalar_log(p, assay_scalar(p, config_of(l)->rotary_base));
-    for (size_t k = 0; k < pairs && !l->t->dry; k++) {
-        double exponent = assay_scalar_div(p, (double)(2 * k), (double)width);
-        double frequency = assay_scalar_exp(p, -assay_scalar_mul(p, exponent, log_base));
+    for (size_t k = 0; k < pairs && !l->t->dry; k++)
         for (size_t i = 0; i < n; i++) {
-            double angle = assay_scalar_mul(p, (double)(l->context->first + i), frequency);
+            double angle = assay_scalar_mul(p, (double)(l->context->first + i), frequency[k]);
             cosine[i * pairs + k] = assay_scalar_cos(p, angle);
             sine[i * pairs + k] = assay_scalar_sin(p, angle);
         }
-    }
     struct rotation r;
     r.cosine = tape_input_f64(l->t, SHAPE(n, pairs), cosine);
     r.sine = tape_input_f64(l->t, SHAPE(n, pairs), sine);
     stream_put(l, "rotary.cosine", r.cosine);
     stream_put(l, "rotary.sine", r.sine);
     return r;
+}
+
+struct rotation rotary_tables(layer *l, size_t n, size_t width)
+{
+    double *frequency = tape_allocate(l->t, (width / 2 + 1) * sizeof *frequency);
+    if (!frequency)
+        return (struct rotation){TENSOR_NONE, TENSOR_NONE};
+    for (size_t k = 0; k < width / 2; k++)
+        frequency[k] = l->t->dry ? 0 : rotary_frequency(l, k, width);
+    return rotation_tables(l, n, width / 2, frequency);
 }
 
 /* Press et al. 2022: slopes 2^(-8/h), 2^(-16/h), ... for h a power of two (root by repeated square
