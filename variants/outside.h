@@ -11,8 +11,8 @@
 /* ---- the tables, for `outside` of a descriptor ---- */
 
 extern const struct outside_section outside_bigbird[], outside_linear_transformer[],
-    outside_linformer[], outside_local_attention[], outside_longformer[], outside_performer[],
-    outside_reformer[], outside_sinkhorn_transformer[], outside_sparse_transformer[],
+    outside_linformer[], outside_local_attention[], outside_longformer[], outside_mla[],
+    outside_performer[], outside_reformer[], outside_sinkhorn_transformer[], outside_sparse_transformer[],
     outside_synthesizer[], outside_tokenformer[];
 
 /* ---- papers with checks of their own, or pieces that other code puts together otherwise; what is
@@ -68,6 +68,10 @@ void mamba_meets_the_model(struct claim *c);
 void mamba_meets_the_scan(struct claim *c);
 
 void matformer_meets_the_authors_model(struct claim *c);
+
+void mla_meets_the_decoder(struct claim *c);
+tensor mla_attended(layer *l, tensor x, struct rotation r);
+struct rotation mla_rotations(layer *l, size_t n);
 
 tensor performer_features(layer *l, tensor z, bool query, bool port);
 tensor performer_sums(layer *l, tensor q, tensor k, tensor v, bool causal);
