@@ -11,7 +11,7 @@
 #include "ref/config.h"
 #include "ref/ops.h"
 
-enum { ASSAY_NAME_MAX = 96, ASSAY_STREAMS_MAX = 16, ASSAY_INPUTS_MAX = 12, ASSAY_GIVENS_MAX = 4 };
+enum { ASSAY_NAME_MAX = 96, ASSAY_STREAMS_MAX = 64, ASSAY_INPUTS_MAX = 12, ASSAY_GIVENS_MAX = 4 };
 
 /* ---- registry: parameters are trained, buffers change once per step, draws are fixed
  * at initialisation ---- */
@@ -170,6 +170,9 @@ struct assay_context {
     tensor ids;                       /* i32 [b, n] of the stack that runs, or NONE (real inputs) */
     tensor embedding;                 /* the token table, for tied heads */
     tensor valid;                     /* i32 [b, n] or NONE: tokens that are not padding */
+    /* i32 [m] where a layer gets m of the samples' tokens in one row, [1, m, d]: the place of each
+     * in its sample, for rotary positions. NONE: 0, 1, ... */
+    tensor places;
     tensor memory, memory_valid;      /* encoder output for cross-attention */
     size_t block, blocks, loop;
     struct assay_decode *decode;      /* NULL: the parallel form */
@@ -298,6 +301,8 @@ extern const struct assay_slots assay_reference_slots;
 tensor split_heads(layer *l, tensor x, size_t heads);     /* [b, n, h w] -> [b, n, h, w] */
 /* a linear layer, then its output by heads: [b, n, h, w] */
 tensor project(layer *l, const char *name, tensor x);
+/* x [b, n, h, w] turned by its positions where the configuration's are rotary */
+tensor rotated(layer *l, tensor x);
 /* x with zeros where a token is padding; samples along axis 0, tokens along `axis` */
 tensor without_padding(layer *l, tensor x, int axis);
 /* v [b, h, n, w] with one more column, of ones: sums of weights beside those of weighted values */

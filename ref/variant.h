@@ -42,7 +42,7 @@ struct variant_setting { const char *name, *overrides; };
 /* Ways of computing the same function. BITS: equal bits, gradients included;
  * ROUNDING: max |difference| <= bound units of roundoff times the tensor's scale, bound derived in
  * `reason`; 0: the frame's own rounding to first order (the checks compute it from the lengths of
- * its sums). overrides select the form. */
+ * its sums). overrides select the form; of one that decodes, its parallel pass too. */
 enum form_class { FORM_BITS, FORM_ROUNDING };
 struct variant_form {
     const char *name, *overrides;
@@ -164,6 +164,8 @@ struct assay_variant {
     /* per configuration, so that settings and forms may differ; NULL: the reference's */
     struct variant_growth (*growth)(const struct assay_config *c);
     size_t growth_from;               /* tokens from which its leading terms lead; 0: 1024 */
+    /* How much is computed follows from the data; dry passes count the most. NULL: never. */
+    bool (*adaptive)(const struct assay_config *c);
     /* Training couples the samples of a shard: a step's default shard is its whole batch. */
     bool coupled;
 };

@@ -81,7 +81,8 @@ static void check_form(const struct subject *s, const struct variant_form *f,
     char first[256], other[256];
     /* A decoder steps over tokens, not over padding. */
     const char *padding = f->decode ? "pad_is_zero=0" : "";
-    snprintf(first, sizeof first, "%s %s", s->variant->forms[0].overrides, padding);
+    snprintf(first, sizeof first, "%s %s %s", s->variant->forms[0].overrides,
+             f->decode ? f->overrides : "", padding);
     snprintf(other, sizeof other, "%s %s", f->overrides, padding);
     if (!kit_open(&a, kernels, s, first, SAMPLES, LENGTH)
         || !kit_open(&b, kernels, s, other, SAMPLES, LENGTH)) {

@@ -43,13 +43,18 @@ tensor merge_heads(layer *l, tensor x)
              : TENSOR_NONE;
 }
 
-static tensor rotated(layer *l, tensor x)
+tensor rotated(layer *l, tensor x)
 {
     const struct assay_config *c = config_of(l);
+    tensor places = l->context->places;
     if (!x || c->position != POSITION_ROTARY)
         return x;
-    struct rotation r =
-        rotary_tables(l, dim_of(x, 1), c->rotary_width ? c->rotary_width : c->head_width);
+    struct rotation r = rotary_tables(l, places ? l->context->length : dim_of(x, 1),
+                                      c->rotary_width ? c->rotary_width : c->head_width);
+    if (places) {
+        r.cosine = gather_rows(l->t, r.cosine, places);
+        r.sine = gather_rows(l->t, r.sine, places);
+    }
     return rotate(l->t, x, r.cosine, r.sine, c->rotary_interleaved);
 }
 
