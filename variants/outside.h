@@ -72,6 +72,10 @@ void matformer_meets_the_authors_model(struct claim *c);
 void mla_meets_the_decoder(struct claim *c);
 tensor mla_attended(layer *l, tensor x, struct rotation r);
 struct rotation mla_rotations(layer *l, size_t n);
+void mixture_of_recursions_meets_the_layers(struct claim *c);
+/* All recursions, without the first and the last block. x: [b, n, d]; the routers' terms, not
+ * weighed, are left in the streams "bce", "balance" and "z". */
+tensor mixture_of_recursions_middle(layer *l, tensor x);
 
 tensor performer_features(layer *l, tensor z, bool query, bool port);
 tensor performer_sums(layer *l, tensor q, tensor k, tensor v, bool causal);
