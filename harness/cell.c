@@ -20,7 +20,7 @@
 
 enum { CONFIG_TEXT = 4096 };
 
-static const char *const optimizers[] = {"adamw", "sgd", NULL};
+static const char *const optimizers[] = {"adamw", "sgd", "paper", NULL};
 static const char *const schedules[] = {"constant", "linear", "cosine", "inverse_sqrt", NULL};
 static const char train_prefix[] = "train.";
 
@@ -76,7 +76,7 @@ static int set_choice(const struct training_field *f, void *at, const char *valu
     }
     return assay_nearest_complain(&nearest, f->name,
                                   f->type == OPTIMIZER
-                                      ? "expected adamw or sgd"
+                                      ? "expected adamw, sgd or paper"
                                       : "expected constant, linear, cosine or inverse_sqrt",
                                   error, room);
 }
@@ -223,6 +223,16 @@ static void name_setting(struct assay_cell *cell, const char *setting, const cha
         memcpy(cell->setting, text.at, text.used + 1);
 }
 
+/* The numbers are the paper's own, among its hyper-parameters: the preset gives the clipping, and the
+ * schedule as a factor whose peak is 1. */
+static void take_paper_optimizer(struct assay_training *training)
+{
+    struct assay_schedule *s = &training->schedule;
+    training->optimizer =
+        (struct assay_optimizer){.rule = OPTIMIZER_PAPER, .clip = training->optimizer.clip};
+    s->base = s->rule == SCHEDULE_INVERSE_SQRT && s->warmup > 1 ? sqrt((double)s->warmup) : 1;
+}
+
 static void take_preset(struct assay_cell *cell)
 {
     const struct assay_preset *p =
@@ -234,6 +244,8 @@ static void take_preset(struct assay_cell *cell)
                                              .data_seed = 1,
                                              .optimizer = p->optimizer,
                                              .schedule = p->schedule};
+    if (cell->variant->update)
+        take_paper_optimizer(&cell->training);
 }
 
 /* What follows from the rest: the schedule's length and the shard. */

@@ -2,7 +2,8 @@
 /* Checkpoints of a run.
  *
  *     metadata:  assay.format, cell (everything that the final bits depend on)
- *     param/ buffer/ draw/ NAME, optimizer/first, /second, /average: in the profile
+ *     param/ buffer/ draw/ NAME, optimizer/first, /second, /average, /STATE/NAME of a paper's
+ *     optimizer: in the profile
  *     run/counts U64 [step, correct, counted and steps of the window]
  *     run/numbers F64 [loss of the window, seconds]
  *     curve/step U64, curve/loss and curve/accuracy F64 */
@@ -18,7 +19,7 @@
 #include "ref/version.h"
 
 #define FORMAT "assay checkpoint 1"
-enum { COUNTS = 4, NUMBERS = 2, STATES = 3, NAME_ROOM = ASSAY_NAME_MAX + 16 };
+enum { COUNTS = 4, NUMBERS = 2, STATES = 3, NAME_ROOM = ASSAY_NAME_MAX + STATE_NAME_MAX + 16 };
 
 static const char *const state_names[STATES] = {"optimizer/first", "optimizer/second",
                                                 "optimizer/average"};
@@ -59,6 +60,11 @@ static void entry_name(const struct assay_entry *e, char name[NAME_ROOM])
     snprintf(name, NAME_ROOM, "%s%s", prefix[e->kind], e->name);
 }
 
+static void paper_state_name(const struct assay_state *s, char name[NAME_ROOM])
+{
+    snprintf(name, NAME_ROOM, "optimizer/%s/%s", s->name, s->entry->name);
+}
+
 static void write_states(const struct assay_run *run, struct assay_archive_writer *w)
 {
     const struct assay_model *m = &run->model;
@@ -75,6 +81,12 @@ static void write_states(const struct assay_run *run, struct assay_archive_write
         if (state[i])
             assay_archive_writer_tensor(w, state_names[i], dtype_of(run), 1,
                                         &m->elements[ASSAY_PARAMETER], state[i]);
+    for (size_t i = 0; i < run->trainer.states.count; i++) {
+        const struct assay_state *s = run->trainer.states.state[i];
+        paper_state_name(s, name);
+        assay_archive_writer_tensor(w, name, dtype_of(run), (size_t)s->shape.rank, s->shape.dim,
+                                    s->data);
+    }
 }
 
 static bool write_curve(const struct assay_run *run, struct assay_archive_writer *w)
@@ -161,6 +173,14 @@ static int read_states(struct assay_run *run, const struct assay_archive *archiv
             return -1;
         if (from)
             memcpy(state[i], from, count * m->kernels->element);
+    }
+    for (size_t i = 0; i < run->trainer.states.count; i++) {
+        struct assay_state *s = run->trainer.states.state[i];
+        paper_state_name(s, name);
+        const void *from = numbers_of(archive, path, name, dtype_of(run), s->elements, error, room);
+        if (!from)
+            return -1;
+        memcpy(s->data, from, s->elements * m->kernels->element);
     }
     return 0;
 }

@@ -10,6 +10,7 @@
 #include "harness/files.h"
 #include "ref/honest.h"
 #include "ref/rng.h"
+#include "ref/update.h"
 
 bool assay_golden_path(const char *folder, const struct assay_variant *variant,
                        const struct variant_setting *setting, char path[ASSAY_GOLDEN_PATH])
@@ -223,7 +224,9 @@ static int pass_through(struct computing *c, const struct assay_batch *batch)
                               .denominator = answers(batch)};
     const struct assay_variant *v = c->model.variant;
     tensor loss = TENSOR_NONE;
-    logits = v && v->compute ? v->compute(&pass) : TENSOR_NONE;
+    logits = v && v->compute  ? v->compute(&pass)
+             : v && v->update ? update_steps(&pass)
+                              : TENSOR_NONE;
     if (!logits && !tape_error(&c->t))
         loss = model_loss(&pass, &logits);
     if (!tape_error(&c->t) && loss)
@@ -312,7 +315,13 @@ int assay_golden_compute_as(const struct assay_kernels *kernels,
         return no_memory(&c);
     int status = model_open(&c.model, kernels, variant, config, batch, seed, error, room);
     if (status == 0) {
-        status = assay_golden_stir(&c.model, batch, seed) == 0 ? compute(&c, batch) : no_memory(&c);
+        status = assay_golden_stir(&c.model, batch, seed) == 0 ? 0 : no_memory(&c);
+        if (variant && variant->update) {
+            batch_free(batch);
+            batch = update_batch(&c.model, seed);
+        }
+        if (status == 0)
+            status = batch ? compute(&c, batch) : no_memory(&c);
         model_close(&c.model);
     }
     batch_free(batch);

@@ -47,6 +47,8 @@ int assay_run_record(struct assay_run *run, double seconds, struct assay_record 
  *         the name (u32), name, rank (u32), axes (u64 each), numbers in the profile
  *     for first moment (or velocity), second moment, averaged parameters: count (u64; 0 where the
  *         optimizer has none), numbers in the profile
+ *     for every state of a paper's optimizer: its name and the parameter's (length u32 each), rank (u32), axes
+ *         (u64 each), numbers in the profile
  *     steps done (u64) */
 void assay_run_hash(const struct assay_run *run, char hex[ASSAY_SHA256_HEX]);
 /* Of data: for each split in order count (u64), length (u64), ids (i32), those of second documents

@@ -29,16 +29,26 @@ static void put_numbers(struct assay_sha256 *hash, const void *numbers, size_t s
     }
 }
 
+static void put_name(struct assay_sha256 *hash, const char *name)
+{
+    size_t length = strlen(name);
+    put_integer(hash, length, 4);
+    assay_sha256_update(hash, name, length);
+}
+
+static void put_shape(struct assay_sha256 *hash, struct assay_shape shape)
+{
+    put_integer(hash, (uint64_t)shape.rank, 4);
+    for (int i = 0; i < shape.rank; i++)
+        put_integer(hash, shape.dim[i], 8);
+}
+
 static void put_entry(struct assay_sha256 *hash, const struct assay_model *m,
                       const struct assay_entry *e)
 {
-    size_t length = strlen(e->name);
     put_integer(hash, (uint64_t)e->kind, 4);
-    put_integer(hash, length, 4);
-    assay_sha256_update(hash, e->name, length);
-    put_integer(hash, (uint64_t)e->shape.rank, 4);
-    for (int i = 0; i < e->shape.rank; i++)
-        put_integer(hash, e->shape.dim[i], 8);
+    put_name(hash, e->name);
+    put_shape(hash, e->shape);
     put_numbers(hash, entry_data(m, e), m->kernels->element, e->elements);
 }
 
@@ -55,6 +65,13 @@ void assay_run_hash(const struct assay_run *run, char hex[ASSAY_SHA256_HEX])
         size_t count = states[i] ? m->elements[ASSAY_PARAMETER] : 0;
         put_integer(&hash, count, 8);
         put_numbers(&hash, states[i], m->kernels->element, count);
+    }
+    for (size_t i = 0; i < t->states.count; i++) {
+        const struct assay_state *s = t->states.state[i];
+        put_name(&hash, s->name);
+        put_name(&hash, s->entry->name);
+        put_shape(&hash, s->shape);
+        put_numbers(&hash, s->data, m->kernels->element, s->elements);
     }
     put_integer(&hash, t->step, 8);
     assay_sha256_hex(&hash, hex);

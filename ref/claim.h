@@ -5,6 +5,7 @@
 #ifndef ASSAY_CLAIM_H
 #define ASSAY_CLAIM_H
 
+#include "ref/train.h"
 #include "ref/variant.h"
 
 struct claim_owned;
@@ -91,6 +92,25 @@ tensor model_tensor(const struct assay_model *m, tape *t, const char *entry);
 bool model_store(struct assay_model *m, const char *entry, tensor x);
 /* entries of equal name and shape */
 void claim_copy_weights(struct claim *c, const struct assay_model *from, struct assay_model *to);
+
+/* ---- optimizers ---- */
+/* The variant's optimizer on one parameter of that name, on a tape that is never reset; what the
+ * states hold may be read until the step after the next. NULL (reported) if it can't be made. */
+struct claim_rule {
+    struct assay_update u;
+    struct assay_entry entry;
+    struct assay_states states;
+    tape *t;
+};
+struct claim_rule *claim_rule(struct claim *c, const char *overrides, const char *name,
+                              struct assay_shape shape);
+/* One step, u.step raised before and norm that of g: the new p. */
+tensor claim_update(struct claim_rule *r, tensor p, tensor g);
+tensor claim_state(struct claim_rule *r, const char *name);
+/* Trains m on random samples, the same for all, as `how` says but for its data; the mean loss of the
+ * last quarter of the steps. NAN (reported) if it fails. */
+double claim_trained(struct claim *c, struct assay_model *m, const struct assay_phase *how,
+                     uint64_t seed);
 
 /* ---- statements ---- */
 bool claim_true(struct claim *c, bool holds, const char *statement, ...)

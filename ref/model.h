@@ -12,6 +12,7 @@
 #include "ref/ops.h"
 
 enum { ASSAY_NAME_MAX = 96, ASSAY_STREAMS_MAX = 64, ASSAY_INPUTS_MAX = 12, ASSAY_GIVENS_MAX = 4 };
+enum { ASSAY_NAME_MAX = 96, ASSAY_STREAMS_MAX = 16, ASSAY_INPUTS_MAX = 32, ASSAY_GIVENS_MAX = 4 };
 
 /* ---- registry: parameters are trained, buffers change once per step, draws are fixed
  * at initialisation ---- */
@@ -154,7 +155,7 @@ struct assay_pass;
 struct assay_batch *batch_random(const struct assay_variant *variant, const struct assay_config *c,
                                  size_t samples, size_t length, uint64_t seed);
 void batch_free(struct assay_batch *b);
-/* Room for one more input, zeros, 4 bytes an element; NULL without memory. `name` is not copied. */
+/* Room for one more input, zeros, 4 bytes an element; NULL without memory. */
 void *batch_add(struct assay_batch *b, const char *name, enum assay_type type,
                 struct assay_shape shape);
 

@@ -10,6 +10,7 @@
 #define ASSAY_TRAIN_H
 
 #include "ref/model.h"
+#include "ref/update.h"
 
 /* Samples: every input has a leading axis of `count`. A shard gathers rows of it. */
 struct assay_data {
@@ -35,7 +36,9 @@ struct assay_schedule {
 };
 double schedule_rate(const struct assay_schedule *s, size_t t);
 
-enum assay_optimizer_rule { OPTIMIZER_ADAMW, OPTIMIZER_SGD };
+/* PAPER: `update` of the model's variant, with its own hyper-parameters; the schedule's rate is a factor
+ * of the paper's. */
+enum assay_optimizer_rule { OPTIMIZER_ADAMW, OPTIMIZER_SGD, OPTIMIZER_PAPER };
 struct assay_optimizer {
     enum assay_optimizer_rule rule;
     double beta1, beta2, eps, decay, momentum;
@@ -72,6 +75,7 @@ struct assay_trainer {
     size_t threads, step;                 /* steps done */
     /* optimizer state, EMA: like the flat parameters; what the rule doesn't use is NULL */
     void *first, *second, *average;
+    struct assay_states states;           /* of a paper's optimizer */
     bool *trainable;                      /* per entry */
     double loss, rate, gradient_norm;     /* of the last step */
     /* of the last step: argmax of the logits against label or target */

@@ -31,6 +31,7 @@ struct variant_hyper {
 #define AT_LEAST_1 at_least_one, "at least 1", NULL
 #define NOT_NEGATIVE not_negative, "at least 0", NULL
 #define WHOLE_NUMBER is_whole, "a whole number", NULL
+#define FRACTION is_fraction, "at least 0 and below 1", NULL
 #define FLAG is_flag, "0 or 1", NULL
 /* The form that the Long Range Arena gives a paper, beside the paper's. */
 #define PAPER_OR_LRA is_choice, "paper or lra", paper_or_lra
@@ -82,6 +83,7 @@ enum claim_class {
 };
 struct claim;
 struct outside_section;
+struct assay_update;
 struct variant_claim {
     enum claim_class class;
     const char *statement;
@@ -145,6 +147,9 @@ struct assay_variant {
      * of weights, a loop of sampling steps, a program that runs. -> the output; what else is to be
      * seen is traced. p: weights, batch, tape. NULL, or NONE as the output: model_loss, with the gradients. */
     tensor (*compute)(struct assay_pass *p);
+    /* An optimizer: p and its gradient g -> the new p (ref/update.h). It trains the model, and golden
+     * files hold its steps. */
+    tensor (*update)(struct assay_update *u, tensor p, tensor g);
     /* The weights are the paper's construction: golden files keep them as they are. */
     bool constructed;
     /* What the variant makes of the configuration, applied last; applying it again changes
@@ -185,6 +190,7 @@ bool at_least_one(double x);
 bool is_whole(double x);              /* 0, 1, 2, ... */
 bool positive(double x);
 bool not_negative(double x);
+bool is_fraction(double x);           /* 0 <= x < 1 */
 bool is_choice(double x);
 bool is_flag(double x);               /* 0 or 1 */
 

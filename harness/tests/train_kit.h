@@ -121,6 +121,9 @@ __attribute__((unused)) static struct outcome outcome_of(const struct assay_trai
     keep_bytes(&o, t->first, state_bytes(m));
     keep_bytes(&o, t->second, state_bytes(m));
     keep_bytes(&o, t->average, state_bytes(m));
+    for (size_t i = 0; i < t->states.count; i++)
+        keep_bytes(&o, t->states.state[i]->data,
+                   t->states.state[i]->elements * m->kernels->element);
     keep_bytes(&o, &t->loss, sizeof t->loss);
     return o;
 }

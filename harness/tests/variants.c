@@ -153,6 +153,10 @@ static struct curve train(const struct subject *s, const struct assay_kernels *k
                                               .decay = 0.1,
                                               .clip = 1},
                                 .schedule = {SCHEDULE_CONSTANT, 0.01, 2, STEPS}};
+    if (s->variant->update) {
+        phase.optimizer.rule = OPTIMIZER_PAPER;
+        phase.schedule.base = 1;
+    }
     struct assay_trainer t;
     curve.ran = trainer_open(&t, &k.model, &phase, 3, threads) == 0;
     for (int i = 0; curve.ran && i < STEPS; i++) {

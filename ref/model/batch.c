@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Random inputs for a configuration: what goldens and claims are computed on. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "ref/variant.h"
 
@@ -21,10 +22,12 @@ static void draw_ids(const struct assay_config *c, struct assay_rng *rng, size_t
 void *batch_add(struct assay_batch *b, const char *name, enum assay_type type,
                 struct assay_shape shape)
 {
-    void *data =
-        b->inputs < ASSAY_INPUTS_MAX ? calloc(shape_elements(shape) + 1, sizeof(int32_t)) : NULL;
-    if (data)
-        b->input[b->inputs++] = (struct assay_input){name, type, shape, data};
+    size_t bytes = shape_elements(shape) * sizeof(int32_t), length = strlen(name) + 1;
+    char *data = b->inputs < ASSAY_INPUTS_MAX ? calloc(bytes + length, 1) : NULL;
+    if (!data)
+        return NULL;
+    char *own = memcpy(data + bytes, name, length);
+    b->input[b->inputs++] = (struct assay_input){own, type, shape, data};
     return data;
 }
 

@@ -475,6 +475,10 @@ bool not_negative(double x)
 {
     return x >= 0;
 }
+bool is_fraction(double x)
+{
+    return x >= 0 && x < 1;
+}
 bool is_flag(double x)
 {
     return x == 0 || x == 1;

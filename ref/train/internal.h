@@ -98,6 +98,8 @@ struct assay_workers {
     size_t epoch;                     /* that `order` is of; SIZE_MAX: none */
     const struct assay_group **group; /* per entry, or NULL */
     void *sum, *mean;                 /* of the emissions of one buffer */
+    tape scratch;                     /* of a paper's optimizer, and its new parameters */
+    void *updated;
 };
 
 int workers_open(struct assay_workers *p, size_t threads);
@@ -112,8 +114,8 @@ double workers_loss(const struct assay_workers *p,
 int optimizer_open(struct assay_trainer *t); /* -1 and a message in t->error */
 void optimizer_close(struct assay_trainer *t);
 double optimizer_norm(const struct assay_trainer *t, const void *gradient);
-void optimizer_apply(struct assay_trainer *t, const void *gradient,
-                     size_t step); /* step: 1, 2, ... */
+/* step: 1, 2, ...; -1 and an error of the scratch tape: nothing has changed */
+int optimizer_apply(struct assay_trainer *t, const void *gradient, size_t step);
 size_t optimizer_bytes(const struct assay_trainer *t);
 
 /* ---- buffers.c ---- */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "ref/train/internal.h"
+#include "ref/variant.h"
 
 static size_t parameter_bytes(const struct assay_model *m)
 {
@@ -101,18 +102,85 @@ static void *state_like_parameters(const struct assay_model *m, const void *valu
     return state;
 }
 
+/* The update of one parameter on the scratch tape, whose rule's factors are those of the step. */
+static struct assay_update update_for(struct assay_trainer *t, const struct assay_entry *e,
+                                      size_t step)
+{
+    enum assay_profile p = t->model->kernels->profile;
+    const struct assay_group *g = t->workers->group[e - t->model->entry];
+    double clip = assay_scalar(p, t->phase->optimizer.clip);
+    return (struct assay_update){
+        .t = &t->workers->scratch,
+        .model = t->model,
+        .entry = e,
+        .states = &t->states,
+        .step = step,
+        .first = step == 1,
+        .rate = assay_scalar_mul(p, assay_scalar(p, t->rate), assay_scalar(p, g ? g->rate : 1)),
+        .decay = assay_scalar(p, g ? g->decay : 1),
+        .norm = clip > 0 && t->gradient_norm > clip ? clip : t->gradient_norm,
+    };
+}
+
+/* A dry step of every parameter asks for the states. */
+static int declare_states(struct assay_trainer *t)
+{
+    const struct assay_model *m = t->model;
+    tape *scratch = &t->workers->scratch;
+    scratch->dry = true;
+    for (size_t i = 0; i < m->entries && !tape_error(scratch); i++) {
+        if (!t->trainable[i])
+            continue;
+        struct assay_update u = update_for(t, &m->entry[i], 1);
+        tensor p = tape_parameter(scratch, m->entry[i].shape, NULL, NULL);
+        update_of(&u, p, tape_parameter(scratch, m->entry[i].shape, NULL, NULL));
+        states_forget(&t->states);
+    }
+    if (tape_error(scratch))
+        snprintf(t->error, sizeof t->error, "%s", tape_error(scratch));
+    return tape_error(scratch) ? -1 : 0;
+}
+
+static int open_paper(struct assay_trainer *t)
+{
+    const struct assay_model *m = t->model;
+    struct assay_workers *w = t->workers;
+    bool has_rule = m->variant && m->variant->update;
+    if (!has_rule) {
+        snprintf(t->error, sizeof t->error,
+                 "optimizer: expected adamw or sgd, as %s brings no optimizer; found paper",
+                 m->variant ? m->variant->id : "the reference");
+        return -1;
+    }
+    w->updated = state_like_parameters(m, NULL);
+    if (!w->updated || tape_open(&w->scratch, assay_kernels_dry(m->kernels->profile)) != 0) {
+        snprintf(t->error, sizeof t->error, "out of memory for the optimizer");
+        free(w->updated);
+        w->updated = NULL;
+        return -1;
+    }
+    if (declare_states(t) != 0)
+        return -1;
+    w->scratch.dry = false;
+    w->scratch.kernels = m->kernels;
+    w->scratch.counts = (struct assay_counts){0};
+    return 0;
+}
+
 int optimizer_open(struct assay_trainer *t)
 {
     const struct assay_model *m = t->model;
-    bool adamw = t->phase->optimizer.rule == OPTIMIZER_ADAMW;
+    bool adamw = t->phase->optimizer.rule == OPTIMIZER_ADAMW,
+         paper = t->phase->optimizer.rule == OPTIMIZER_PAPER;
     if (check(t) != 0)
         return -1;
     t->trainable = calloc(m->entries + 1, sizeof *t->trainable);
     t->workers->group = calloc(m->entries + 1, sizeof *t->workers->group);
-    t->first = state_like_parameters(m, NULL);
+    if (!paper)
+        t->first = state_like_parameters(m, NULL);
     t->second = adamw ? state_like_parameters(m, NULL) : NULL;
     t->average = t->phase->ema > 0 ? state_like_parameters(m, m->data[ASSAY_PARAMETER]) : NULL;
-    if (!t->trainable || !t->workers->group || !t->first || (adamw && !t->second)
+    if (!t->trainable || !t->workers->group || (!paper && !t->first) || (adamw && !t->second)
         || (t->phase->ema > 0 && !t->average)) {
         snprintf(t->error, sizeof t->error,
                  "out of memory for the optimizer's state of %zu parameters",
@@ -121,7 +189,9 @@ int optimizer_open(struct assay_trainer *t)
     }
     for (size_t i = 0; i < m->entries; i++)
         t->workers->group[i] = group_of(t->phase, m->entry[i].name);
-    return choose_trainable(t);
+    if (choose_trainable(t) != 0)
+        return -1;
+    return paper ? open_paper(t) : 0;
 }
 
 void optimizer_close(struct assay_trainer *t)
@@ -130,14 +200,24 @@ void optimizer_close(struct assay_trainer *t)
     free(t->first);
     free(t->second);
     free(t->average);
+    states_free(&t->states);
+    if (t->workers && t->workers->updated) {
+        tape_close(&t->workers->scratch);
+        free(t->workers->updated);
+        t->workers->updated = NULL;
+    }
     t->trainable = NULL;
     t->first = t->second = t->average = NULL;
 }
 
 size_t optimizer_bytes(const struct assay_trainer *t)
 {
-    return parameter_bytes(t->model)
-           * (size_t)(1 + (t->first != NULL) + (t->second != NULL) + (t->average != NULL));
+    size_t bytes = parameter_bytes(t->model)
+                   * (size_t)(1 + (t->first != NULL) + (t->second != NULL) + (t->average != NULL)
+                              + (t->workers->updated != NULL));
+    for (size_t i = 0; i < t->states.count; i++)
+        bytes += 2 * t->states.state[i]->elements * t->model->kernels->element;
+    return bytes + (t->workers->updated ? t->workers->scratch.counts.bytes : 0);
 }
 
 double optimizer_norm(const struct assay_trainer *t, const void *gradient)
@@ -165,7 +245,50 @@ static double power(enum assay_profile p, double base, size_t n)
     return result;
 }
 
-void optimizer_apply(struct assay_trainer *t, const void *gradient, size_t step)
+static void average(struct assay_trainer *t, const struct assay_entry *e)
+{
+    const struct assay_model *m = t->model;
+    if (t->average)
+        m->kernels->average(e->elements, assay_scalar(m->kernels->profile, t->phase->ema),
+                            entry_data(m, e), at(m, t->average, e));
+}
+
+/* All parameters first, so that a step that fails changes nothing. */
+static int apply_paper(struct assay_trainer *t, const void *gradient, size_t step)
+{
+    const struct assay_model *m = t->model;
+    tape *scratch = &t->workers->scratch;
+    uint64_t multiply_adds = scratch->counts.multiply_adds;
+    for (size_t i = 0; i < m->entries; i++) {
+        const struct assay_entry *e = &m->entry[i];
+        if (!t->trainable[i])
+            continue;
+        tape_reset(scratch);
+        struct assay_update u = update_for(t, e, step);
+        tensor p = tape_parameter(scratch, e->shape, entry_data(m, e), NULL);
+        tensor g = tape_parameter(scratch, e->shape, at(m, gradient, e), NULL);
+        tensor x = update_of(&u, p, g);
+        if (x && m->kernels->first_nonfinite(e->elements, x->data) < e->elements)
+            tape_fail(scratch, "update", "expected finite numbers");
+        if (tape_error(scratch)) {
+            states_forget(&t->states);
+            return -1;
+        }
+        memcpy(at(m, t->workers->updated, e), x->data, e->elements * m->kernels->element);
+    }
+    t->multiply_adds += scratch->counts.multiply_adds - multiply_adds;
+    states_commit(&t->states);
+    for (size_t i = 0; i < m->entries; i++)
+        if (t->trainable[i]) {
+            const struct assay_entry *e = &m->entry[i];
+            memcpy(entry_data(m, e), at(m, t->workers->updated, e),
+                   e->elements * m->kernels->element);
+            average(t, e);
+        }
+    return 0;
+}
+
+static void apply_rule(struct assay_trainer *t, const void *gradient, size_t step)
 {
     const struct assay_model *m = t->model;
     const struct assay_kernels *k = m->kernels;
@@ -191,8 +314,14 @@ void optimizer_apply(struct assay_trainer *t, const void *gradient, size_t step)
         else
             k->sgd(e->elements, s.rate, assay_scalar(p, o->momentum), s.decay, at(m, gradient, e),
                    at(m, t->first, e), entry_data(m, e));
-        if (t->average)
-            k->average(e->elements, assay_scalar(p, t->phase->ema), entry_data(m, e),
-                       at(m, t->average, e));
+        average(t, e);
     }
+}
+
+int optimizer_apply(struct assay_trainer *t, const void *gradient, size_t step)
+{
+    if (t->phase->optimizer.rule == OPTIMIZER_PAPER)
+        return apply_paper(t, gradient, step);
+    apply_rule(t, gradient, step);
+    return 0;
 }

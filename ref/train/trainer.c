@@ -192,7 +192,8 @@ int trainer_step(struct assay_trainer *t)
     add_up(t);
     t->gradient_norm = norm;
     t->rate = schedule_rate(&t->phase->schedule, t->step + 1);
-    optimizer_apply(t, clipped(t, gradient), t->step + 1);
+    if (optimizer_apply(t, clipped(t, gradient), t->step + 1) != 0)
+        return fail(t, tape_error(&p->scratch));
     buffers_apply(t);
     t->step++;
     return 0;
