@@ -18,6 +18,8 @@ extern const struct outside_section outside_bigbird[], outside_linear_transforme
 /* ---- papers with checks of their own, or pieces that other code puts together otherwise; what is
  * said of a piece where it is defined is not said again ---- */
 
+void adan_meets_the_authors_optimizer(struct claim *c);
+
 tensor bigbird_attended(layer *l, tensor x);
 
 void bitnet_meets_the_ports(struct claim *c);

@@ -179,6 +179,16 @@ for (1 .. 10 * $wanted) {
 is($kills, $wanted, "kill -9 at $wanted random moments");
 is(final_of((assay("$long --results killed --resume"))[1]), $whole, 'and the same final state');
 
+# A paper's optimizer has states of its own.
+my $paper = "$long --variant adan";
+my $undisturbed = final_of((assay("$paper -q --results paper"))[1]);
+$child = start("$paper --results halted");
+ok(wait_for_checkpoint('halted'), "a run with a paper's optimizer leaves checkpoints");
+kill KILL => $child;
+waitpid $child, 0;
+$output = prints(0, qr/resumed at step [1-9]/, 'goes on', "$paper --results halted --resume");
+is(final_of($output), $undisturbed, 'to the same final state');
+
 # A checkpoint of something else.
 my $other = $long =~ s/--steps \d+/--steps 9/r;
 prints(0, qr/final/, 'a run', "$other -q --results other");

@@ -258,6 +258,20 @@ static void failures(void)
     model_close(&m);
 }
 
+/* The rate of the last parameters is beyond binary32. */
+static void failing_optimizer(void)
+{
+    struct assay_data data = samples_data(SAMPLES);
+    static const struct assay_group groups[] = {{"head.*", 1e42, 1}, {0}};
+    struct assay_model m = make_model(assay_kernels_def(ASSAY_F32), variant_find("adan"), tiny, 3);
+    struct assay_phase phase = make_phase(&data);
+    phase.groups = groups;
+    phase.optimizer.rule = OPTIMIZER_PAPER;
+    refuses(&m, &phase, (const char *[]){"main: step 1: adan: head.", "expected finite", NULL},
+            "an update that isn't finite changes neither parameters nor states");
+    model_close(&m);
+}
+
 static void cannot_open(const struct assay_phase *phase, size_t threads, const char *part)
 {
     struct assay_model m = make_model(assay_kernels_def(ASSAY_F32), NULL, tiny, 3);
@@ -281,6 +295,10 @@ static void refusals(void)
     phase.trainable = "head.* nothing.*";
     cannot_open(&phase, 1, "'nothing.*' matches no parameter");
     phase = good;
+    phase.optimizer.rule = OPTIMIZER_PAPER;
+    cannot_open(&phase, 1,
+                "optimizer: expected adamw or sgd, as the reference brings no optimizer");
+    phase = good;
     phase.optimizer.beta2 = 1;
     cannot_open(&phase, 1, "beta2: expected 0 <= beta2 < 1; found 1");
     data.input[1].shape.dim[0] = 39;
@@ -296,6 +314,7 @@ int main(void)
     learning();
     language_denominator();
     failures();
+    failing_optimizer();
     refusals();
     return done_testing();
 }

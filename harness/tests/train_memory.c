@@ -28,6 +28,8 @@ static void test_steps(const char *what, const struct assay_variant *variant, co
     struct assay_phase phase = make_phase(&data);
     struct assay_model m = make_model(assay_kernels_cpu(ASSAY_F32, NULL), variant, settings, 5);
     struct assay_trainer t;
+    if (variant && variant->update)
+        phase.optimizer.rule = OPTIMIZER_PAPER;
     calls = 0;
     if (!open_or_say(&t, &m, &phase, 7, threads) || !run_steps(&t, 1)) {
         ok(false, "memory: %s: the first step runs", what);
@@ -56,6 +58,7 @@ int main(void)
         test_steps("of the Llama type", NULL, settings, threads);
         snprintf(settings, sizeof settings, "%s recomputed=1", tiny);
         test_steps("with recomputed activations", variant_find("reformer"), settings, threads);
+        test_steps("with a paper's optimizer", variant_find("adan"), tiny, threads);
     }
     return done_testing();
 }
