@@ -268,13 +268,13 @@ int assay_cell_make(struct assay_cell *cell, const struct assay_cell_choice *cho
     cell->variant = cell->task ? assay_lookup_variant(choice->variant, error, room) : NULL;
     if (!cell->variant)
         return -1;
-    if (!variant_trains(cell->variant))
-        return assay_complain(error, room, "%s: expected a paper that trains; found one of kind %s",
-                              cell->variant->id, assay_kind_name(cell->variant->kind));
     cell->preset = assay_lookup_preset(cell->task, choice->preset, error, room);
     const struct variant_setting *setting =
         choice->setting ? assay_lookup_setting(cell->variant, choice->setting, error, room)
                         : cell->variant->settings;
+    if (!variant_trains(cell->variant, setting))
+        return assay_complain(error, room, "%s: expected a paper that trains; found one of kind %s",
+                              cell->variant->id, assay_kind_name(cell->variant->kind));
     if (!cell->preset || !setting)
         return -1;
     cell->data = assay_task_preset(cell->task, choice->preset);

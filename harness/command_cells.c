@@ -245,7 +245,7 @@ static int show_variants(struct choice *choice, const struct assay_suite *suite,
         const struct assay_variant *v = i == 0 ? &assay_variant_reference : assay_variants[i - 1];
         bool wanted = choice->variants ? is_named(choice->variants, v->id)
                                        : v->kind == KIND_VARIANT || v->kind == KIND_TRAINING;
-        if (wanted && variant_trains(v) && show_settings(choice, suite, asked, v, error, room) != 0)
+        if (wanted && variant_trains(v, NULL) && show_settings(choice, suite, asked, v, error, room) != 0)
             return -1;
     }
     return 0;

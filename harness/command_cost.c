@@ -207,7 +207,9 @@ static int add_row(struct assay_cost_table *t, struct assay_cost_model m, char *
 static int add_paper(struct assay_cost_table *t, const struct assay_variant *v, char *error,
                      size_t room)
 {
-    for (const struct variant_setting *s = v->settings; variant_trains(v) && s->name; s++) {
+    for (const struct variant_setting *s = v->settings; s && s->name; s++) {
+        if (!variant_trains(v, s))
+            continue;
         struct assay_cost_model m = {v, s, NULL, t->sizes};
         if (add_row(t, m, error, room) != 0)
             return -1;

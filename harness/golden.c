@@ -224,10 +224,11 @@ static int pass_through(struct computing *c, const struct assay_batch *batch)
                               .denominator = answers(batch)};
     const struct assay_variant *v = c->model.variant;
     tensor loss = TENSOR_NONE;
-    logits = v && v->compute  ? v->compute(&pass)
-             : v && v->update ? update_steps(&pass)
-                              : TENSOR_NONE;
-    if (!logits && !tape_error(&c->t))
+    if (variant_computes(v, &c->model.config))
+        logits = v->compute(&pass);
+    else if (v && v->update)
+        logits = update_steps(&pass);
+    else
         loss = model_loss(&pass, &logits);
     if (!tape_error(&c->t) && loss)
         run_backward(c, loss);

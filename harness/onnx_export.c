@@ -162,13 +162,13 @@ int assay_onnx_export(const struct assay_variant *variant, const struct variant_
                           .error = error,
                           .room = room};
     *files = (struct assay_onnx_files){0};
-    if (variant->compute)
-        return assay_complain(error, room,
-                              "%s: expected a model: the paper's golden file is not "
-                              "that of one pass",
-                              variant->id);
     if (assay_configuration_make(&e.config, variant, setting->overrides, error, room) != 0)
         return -1;
+    if (variant_computes(variant, &e.config))
+        return assay_complain(error, room,
+                              "%s: expected a model: the golden file of '%s' is not "
+                              "that of one pass",
+                              variant->id, setting->name);
     struct assay_batch *batch =
         batch_random(e.variant, &e.config, ASSAY_GOLDEN_SAMPLES, e.config.length, seed);
     int status = batch ? export_model(&e, batch) : no_memory(&e);

@@ -7,6 +7,7 @@
 
 #include "ref/train.h"
 #include "ref/variant.h"
+#include "ref/transform.h"
 
 struct claim_owned;
 
@@ -87,9 +88,11 @@ tensor claim_random(struct claim *c, tape *t, struct assay_shape shape, uint64_t
 /* with a gradient */
 tensor claim_values(struct claim *c, tape *t, struct assay_shape shape, const double *values);
 
-/* ---- weights as tensors, for transforms: read into a tape, compute with ops, write back ---- */
-tensor model_tensor(const struct assay_model *m, tape *t, const char *entry);
-bool model_store(struct assay_model *m, const char *entry, tensor x);
+/* ---- weights ---- */
+/* What the paper makes of a trained model of its own and a batch; decisions and traces are left on the
+ * tape. */
+struct assay_model *claim_transform(struct claim *c, const struct assay_model *from,
+                                    const struct assay_batch *data, tape *t);
 /* entries of equal name and shape */
 void claim_copy_weights(struct claim *c, const struct assay_model *from, struct assay_model *to);
 

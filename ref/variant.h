@@ -123,6 +123,8 @@ enum {
     NEEDS_NO_BIAS = 2                 /* no position that is a bias of the scores */
 };
 
+struct assay_transform;
+
 struct assay_variant {
     const char *id, *title, *authors; /* "Katharopoulos et al. 2020" */
     const char *idea, *equations;     /* shown by `assay show` */
@@ -145,11 +147,15 @@ struct assay_variant {
                    size_t samples, size_t length);
     /* What a golden file holds of a paper that isn't one pass of a model and its gradients: an update
      * of weights, a loop of sampling steps, a program that runs. -> the output; what else is to be
-     * seen is traced. p: weights, batch, tape. NULL, or NONE as the output: model_loss, with the gradients. */
+     * seen is traced. p: weights, batch, tape. NULL: model_loss, with the gradients. */
     tensor (*compute)(struct assay_pass *p);
     /* An optimizer: p and its gradient g -> the new p (ref/update.h). It trains the model, and golden
      * files hold its steps. */
     tensor (*update)(struct assay_update *u, tensor p, tensor g);
+    /* the configurations that `compute` is for; NULL: all */
+    bool (*computes)(const struct assay_config *c);
+    /* Makes another model of a trained one (ref/transform.h). */
+    bool (*transform)(struct assay_transform *x);
     /* The weights are the paper's construction: golden files keep them as they are. */
     bool constructed;
     /* What the variant makes of the configuration, applied last; applying it again changes
@@ -179,8 +185,11 @@ extern const struct assay_variant *const assay_variants[];   /* the papers; ends
 extern const struct assay_variant assay_variant_reference;
 /* "reference" gives the reference's descriptor */
 const struct assay_variant *variant_find(const char *id);
-/* Is it a model, or a way of training one? Not if it has no setting, or computes something else. */
-bool variant_trains(const struct assay_variant *v);
+/* Is its golden file `compute`'s? */
+bool variant_computes(const struct assay_variant *v, const struct assay_config *c);
+/* Is it a model, or a way of training one, in this setting (NULL: the first)? Not if it has no setting,
+ * or computes something else. */
+bool variant_trains(const struct assay_variant *v, const struct variant_setting *s);
 struct variant_growth variant_growth(const struct assay_variant *v, const struct assay_config *c);
 const struct assay_variant *variant_by_hyper(const struct assay_variant *v, const char *name,
                                              int *index);

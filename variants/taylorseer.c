@@ -537,7 +537,7 @@ const struct assay_variant assay_variant_taylorseer = {
          (const char *const[]){"forecast", "interval", "steps a computed one", "error", NULL}, measure_error, 1, LOG_Y},
         {0}},
     .untested = "FID of DiT-XL/2 (3.41 better than the best cache at 4.53 times the speed) needs the trained model.",
-    .compute = compute, .inputs = inputs,
+    .computes = samples, .compute = compute, .inputs = inputs,
     .resolve = resolve, .legal = legal,
 };
 /* clang-format on */

@@ -444,6 +444,32 @@ static void exponentials(void)
     ok(!assay_matrix_exponential(3, a, e), "so is a NaN");
 }
 
+static void low_rank(void)
+{
+    double a[MOST], left[MOST], right[MOST], product[MOST], b[MOST], c[MOST];
+    fill(8 * 3, b, 91);
+    fill(3 * 6, c, 92);
+    assay_matrix_product(8, 3, 6, b, c, a);
+    assay_truncated_svd(8, 6, 3, a, left, right);
+    assay_matrix_product(8, 3, 6, left, right, product);
+    ok(largest_difference(48, a, product) <= 80 * 8 * u * assay_norm(48, a)
+           && from_orthonormal(3, 3, left) > 1,
+       "8 x 6 of rank 3 is its truncation to 3; the values are in the left factor");
+    ok(!assay_truncated_svd(8, 6, 7, a, left, right), "rank 7 of 8 x 6 is refused");
+    for (int e = 0; e < 18; e++)
+        c[e] = right[e] = fabs(c[e]);
+    assay_matrix_product(8, 3, 6, b, c, a);
+    bool solved = assay_semi_nmf(8, 6, 3, a, 2, left, right);
+    struct svd d;
+    assay_svd(3, 6, c, d.u, d.s, d.v);
+    /* normal equations: the square of the condition */
+    double unit = 200 * u * d.s[0] * d.s[0] / (d.s[2] * d.s[2]);
+    ok(solved && largest_difference(24, left, b) <= unit * assay_norm(24, b)
+           && largest_difference(18, right, c) <= unit * assay_norm(18, c),
+       "semi-NMF stays at exact factors");
+    ok(!assay_semi_nmf(8, 6, 3, a, 2, left, (double[18]){0}), "rows of zeros are refused");
+}
+
 static uint64_t hash(uint64_t h, size_t elements, const double *a)
 {
     for (size_t e = 0; e < elements; e++) {
@@ -481,6 +507,7 @@ int main(void)
     reflections();
     solutions();
     exponentials();
+    low_rank();
     same_bits();
     return done_testing();
 }

@@ -165,7 +165,9 @@ __attribute__((unused)) static void each_subject(int argc, char **argv,
         if (argc > 1 && strcmp(argv[1], v->id) != 0)
             continue;
         clock_t start = clock();
-        for (const struct variant_setting *s = v->settings; variant_trains(v) && s->name; s++) {
+        for (const struct variant_setting *s = v->settings; s && s->name; s++) {
+            if (!variant_trains(v, s))
+                continue;
             struct subject subject = {v, s, ""};
             snprintf(subject.label, sizeof subject.label, "%s%s%s", v->id,
                      s == v->settings ? "" : ".", s == v->settings ? "" : s->name);

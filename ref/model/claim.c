@@ -121,6 +121,20 @@ struct assay_model *claim_model_of(struct claim *c, const struct assay_variant *
     return NULL;
 }
 
+struct assay_model *claim_transform(struct claim *c, const struct assay_model *from,
+                                    const struct assay_batch *data, tape *t)
+{
+    struct assay_transform x;
+    struct assay_model *m = from && data && t ? malloc(sizeof *m) : NULL;
+    if (!m || !model_transform(&x, from, data, t)) {
+        claim_true(c, false, "a transform: %s", t && tape_error(t) ? tape_error(t) : "no model");
+        free(m);
+        return NULL;
+    }
+    *m = x.to;
+    return claim_own(c, release_model, m) ? m : NULL;
+}
+
 struct assay_model *claim_model(struct claim *c, const char *overrides)
 {
     return claim_model_of(c, c->variant, overrides);
@@ -292,26 +306,6 @@ tensor claim_step(struct claim *c, struct assay_model *m, struct assay_decode *d
     if (counts && pass.t)
         *counts = pass.t->counts;
     return y;
-}
-
-tensor model_tensor(const struct assay_model *m, tape *t, const char *entry)
-{
-    const struct assay_entry *e = model_find(m, entry);
-    if (!e)
-        tape_fail(t, "model_tensor", "there is no '%s'", entry);
-    tensor x = e ? tape_new(t, ASSAY_REAL, e->shape) : TENSOR_NONE;
-    if (x)
-        memcpy(x->data, entry_data(m, e), e->elements * m->kernels->element);
-    return x;
-}
-
-bool model_store(struct assay_model *m, const char *entry, tensor x)
-{
-    const struct assay_entry *e = model_find(m, entry);
-    if (!e || !x || elements_of(x) != e->elements)
-        return false;
-    memcpy(entry_data(m, e), x->data, e->elements * m->kernels->element);
-    return true;
 }
 
 void claim_copy_weights(struct claim *c, const struct assay_model *from, struct assay_model *to)

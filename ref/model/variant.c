@@ -78,9 +78,20 @@ const struct assay_variant *variant_find(const char *id)
     return NULL;
 }
 
-bool variant_trains(const struct assay_variant *v)
+bool variant_computes(const struct assay_variant *v, const struct assay_config *c)
 {
-    return v->settings && !v->compute;
+    return v && v->compute && (!v->computes || v->computes(c));
+}
+
+bool variant_trains(const struct assay_variant *v, const struct variant_setting *s)
+{
+    struct assay_config config;
+    char ignored[256];
+    s = s ? s : v->settings;
+    return s
+           && (!v->compute
+               || (config_make(&config, v, s->overrides, ignored, sizeof ignored) == 0
+                   && !variant_computes(v, &config)));
 }
 
 struct variant_growth variant_growth(const struct assay_variant *v, const struct assay_config *c)
