@@ -11,8 +11,7 @@
 #include "ref/config.h"
 #include "ref/ops.h"
 
-enum { ASSAY_NAME_MAX = 96, ASSAY_STREAMS_MAX = 64, ASSAY_INPUTS_MAX = 12, ASSAY_GIVENS_MAX = 4 };
-enum { ASSAY_NAME_MAX = 96, ASSAY_STREAMS_MAX = 16, ASSAY_INPUTS_MAX = 32, ASSAY_GIVENS_MAX = 4 };
+enum { ASSAY_NAME_MAX = 96, ASSAY_STREAMS_MAX = 64, ASSAY_INPUTS_MAX = 32, ASSAY_GIVENS_MAX = 4 };
 
 /* ---- registry: parameters are trained, buffers change once per step, draws are fixed
  * at initialisation ---- */

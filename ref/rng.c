@@ -143,6 +143,13 @@ void assay_rng_choose(struct assay_rng *rng, int32_t n, int32_t k, int32_t *item
         swap(&items[i], &items[(uint32_t)i + assay_rng_below(rng, (uint32_t)(n - i))]);
 }
 
+void assay_rng_uniforms(struct assay_rng *rng, size_t n, float low, float high, void *x)
+{
+    float *value = x;
+    for (size_t i = 0; i < n; i++)
+        value[i] = low + (high - low) * assay_rng_uniform(rng);
+}
+
 void assay_rng_normals(struct assay_rng *rng, size_t n, void *x)
 {
     float *value = x;

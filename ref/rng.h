@@ -31,7 +31,8 @@ float assay_rng_uniform(struct assay_rng *rng);
 /* Mean 0, variance 1, magnitude at most 5.77. */
 float assay_rng_normal(struct assay_rng *rng);
 
-/* x: [n] binary32 numbers, each as by assay_rng_normal. */
+/* x: [n] binary32 numbers, each low + (high - low) * assay_rng_uniform, or as by assay_rng_normal. */
+void assay_rng_uniforms(struct assay_rng *rng, size_t n, float low, float high, void *x);
 void assay_rng_normals(struct assay_rng *rng, size_t n, void *x);
 
 /* A normal number given that its magnitude is at most a. Takes sqrt(pi/2) / a trials or so for

@@ -154,10 +154,10 @@ static tensor loss(layer *l, tensor y, double denominator)
 static bool inputs(struct assay_batch *b, const struct assay_config *c, struct assay_rng *rng,
                    size_t samples, size_t length)
 {
-    float *time = batch_add(b, "time", ASSAY_REAL, SHAPE(samples));
+    void *time = batch_add(b, "time", ASSAY_REAL, SHAPE(samples));
     void *noise = batch_add(b, "noise", ASSAY_REAL, SHAPE(samples, length, c->values));
-    for (size_t i = 0; time && i < samples; i++)
-        time[i] = (float)(1 + assay_rng_below(rng, 1000));
+    if (time)
+        assay_rng_uniforms(rng, samples, 0, 1000, time);
     if (noise)
         assay_rng_normals(rng, samples * length * c->values, noise);
     return time && noise;
@@ -215,10 +215,14 @@ tensor taylorseer_sampled(struct assay_pass *p, struct taylor_schedule *end, tay
     return x;
 }
 
+static bool samples(const struct assay_config *c)
+{
+    return c->hyper[STEPS] > 0;
+}
+
 static tensor compute(struct assay_pass *p)
 {
-    return p->model->config.hyper[STEPS] > 0 ? taylorseer_sampled(p, NULL, NULL, NULL)
-                                             : TENSOR_NONE;
+    return taylorseer_sampled(p, NULL, NULL, NULL);
 }
 
 /* ---- claims ---- */
