@@ -78,4 +78,36 @@ const char *tile_name(tape *t, const struct planes *p, struct tile at);
 /* The first query that sees key j; n or more if none does. */
 size_t first_query(const struct planes *p, size_t key);
 
+/* ---- claims about orders of execution ---- */
+
+struct claim;
+/* Bare attention, normal, the same for all: query [b, n, 4, 4], key and value [b, n_k, 2, 4]. */
+struct attention_case {
+    size_t samples, queries, keys;
+    bool causal;
+    const int32_t *valid;             /* [b, n_k] or NULL */
+};
+struct claim_attention {
+    tape *t;
+    tensor query, key, value;
+    struct planes p;
+};
+struct claim_attention claim_attention(struct claim *c, struct attention_case from);
+/* Its pairs of query and key under one explicit mask: [b, n, 4, 4]. */
+tensor attention_whole(const struct claim_attention *a);
+/* All scores, [planes, rows, n_k]. */
+tensor attention_scores(const struct claim_attention *a);
+double claim_largest(struct claim *c, tensor x);
+/* How far two orders may part, in units of roundoff of max |v|. Scores are the same chains. A weight
+ * passes an exponential and, for each time that it is rescaled, one more and a product; the roundings
+ * of the exponents' arguments, each its own size, add up to m - s, of which the weighted mean is at
+ * most log n_k < n_k / 2. Numerator and denominator are sums of n_k weights, then there is one
+ * division. Twice, for the other side rounds too. */
+double attention_units(size_t keys, size_t rescalings);
+/* O of the planes, [b g, n r, v], in the order that is claimed: [b, n, 4, 4] and the gradients of query,
+ * key and value are those of attention as a whole. */
+typedef tensor attention_order(tape *t, const struct planes *p, const void *about);
+void claim_meets_attention(struct claim *c, struct attention_case from, size_t rescalings,
+                           attention_order *order, const void *about, const char *what);
+
 #endif

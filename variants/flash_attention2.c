@@ -19,6 +19,7 @@
  * are padding get its mean of all values. Deviations: none; sums run in ascending j, where GPUs add
  * dQ in any order. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "ref/claim.h"
@@ -187,106 +188,68 @@ static tensor flash_attention(layer *l, tensor x, tensor memory)
 
 /* ---- claims ---- */
 
-/* Bare attention of one sample: n queries of 4 heads, n_k keys of 2, scores times `loud`. */
-struct trial {
-    tape *t;
-    tensor query, key, value;
-    tensor d_query, d_key, d_value;
-    struct planes p;
-};
-
 enum { HEADS = 4, KEY_HEADS = 2, WIDTH = 4 };
 
-static struct trial trial_of(struct claim *c, size_t n, size_t keys, bool causal, double loud)
+static struct claim_attention bare(struct claim *c, size_t n, size_t keys, bool causal)
 {
-    struct trial a = {.t = claim_tape(c)};
-    a.query = claim_random(c, a.t, SHAPE(1, n, HEADS, WIDTH), 1);
-    a.key = claim_random(c, a.t, SHAPE(1, keys, KEY_HEADS, WIDTH), 2);
-    a.value = claim_random(c, a.t, SHAPE(1, keys, KEY_HEADS, WIDTH), 3);
-    tensor query = loud > 1 ? scale(a.t, a.query, loud) : a.query;
-    a.p = planes_of(a.t, query, a.key, a.value, TENSOR_NONE, causal);
-    return a;
+    return claim_attention(c, (struct attention_case){1, n, keys, causal, NULL});
 }
 
-/* Attention as a whole, every query in its own order under the explicit mask. */
-static tensor brute_force(const struct trial *a, tensor query)
-{
-    size_t n = a->p.queries, keys = a->p.keys;
-    int32_t *allowed = tape_allocate(a->t, n * keys * sizeof *allowed);
-    for (size_t e = 0; allowed && e < n * keys; e++)
-        allowed[e] = !a->p.causal || e % keys + n <= e / keys + keys;
-    struct attention_options o = {
-        .allowed = allowed ? tape_input_i32(a->t, SHAPE(1, 1, n, keys), allowed) : TENSOR_NONE};
-    return attention(a->t, query, a->key, a->value, &o);
-}
-
-static tensor tiled(const struct trial *a, size_t query_block, size_t key_block, tensor *log_sum)
+static tensor tiled(const struct claim_attention *a, size_t query_block, size_t key_block,
+                    tensor *log_sum)
 {
     return flash(a->t, flash_of(a->t, a->p, query_block, key_block, false), log_sum);
 }
 
-static double largest(struct claim *c, tensor x)
+static size_t tiles(size_t n, size_t block)
 {
-    double scale;
-    claim_distance(c, x, x, &scale);
-    return scale;
+    return (n + block - 1) / block;
 }
 
-/* Scores are the same chains. A weight passes an exponential, and in each of the tiles behind its own one
- * more and a product; the roundings of the exponents' arguments, each its own size, telescope to
- * m - s, of which the weighted mean is at most log n_k < n_k / 2. Numerator and denominator are sums
- * of n_k weights; then one division. Twice, for the other side rounds too; in outputs of max |v|. */
-static double units(size_t keys, size_t key_block)
-{
-    size_t tiles = (keys + key_block - 1) / key_block;
-    return 4 * (1.5 * (double)keys + 2 * (double)tiles + 4);
-}
-
-static const struct {
-    size_t n, keys, query_block, key_block;
-} sizes[] = {{12, 12, 4, 4}, {12, 12, 3, 5}, {1, 1, 4, 4},   {1, 9, 4, 4},
-             {7, 11, 3, 5},  {11, 7, 5, 3},  {12, 12, 12, 1}};
+/* Queries, keys, B_r and B_c. */
+static const size_t sizes[][4] = {{12, 12, 4, 4}, {12, 12, 3, 5}, {1, 1, 4, 4},   {1, 9, 4, 4},
+                                  {7, 11, 3, 5},  {11, 7, 5, 3},  {12, 12, 12, 1}};
 enum { SIZES = sizeof sizes / sizeof *sizes };
+
+static tensor order(tape *t, const struct planes *p, const void *about)
+{
+    const size_t *size = about;
+    tensor log_sum;
+    return flash(t, flash_of(t, *p, size[2], size[3], false), &log_sum);
+}
 
 static void equals_brute_force(struct claim *c)
 {
+    char what[80];
     for (size_t i = 0; i < 2 * SIZES; i++) {
-        size_t n = sizes[i / 2].n, keys = sizes[i / 2].keys, block = sizes[i / 2].key_block;
-        struct trial a = trial_of(c, n, keys, i % 2, 1);
-        tensor log_sum, y = tiled(&a, sizes[i / 2].query_block, block, &log_sum);
-        tensor whole = brute_force(&a, a.query);
-        claim_close(c, planes_joined(a.t, &a.p, y), whole, units(keys, block), largest(c, a.value),
-                    tape_string(a.t, "%zu queries, %zu keys, blocks of %zu and %zu%s", n, keys,
-                                sizes[i / 2].query_block, block, i % 2 ? ", causal" : ""));
+        const size_t *s = sizes[i / 2];
+        snprintf(what, sizeof what, "%zu queries, %zu keys, tiles of %zu x %zu%s", s[0], s[1], s[2],
+                 s[3], i % 2 ? ", causal" : "");
+        claim_meets_attention(c, (struct attention_case){1, s[0], s[1], i % 2, NULL},
+                              tiles(s[1], s[3]), order, s, what);
     }
     /* Top-left alignment, as before version 2.1: query i sees keys 0 .. i. */
-    struct trial a = trial_of(c, 7, 11, true, 1);
+    struct claim_attention a = bare(c, 7, 11, true);
     struct attention_options o = {.causal = true};
     tensor log_sum, y = planes_joined(a.t, &a.p, tiled(&a, 3, 5, &log_sum));
     claim_differs(c, y, attention(a.t, a.query, a.key, a.value, &o), 1000,
                   "the last and the first query aligned with the keys' end");
 }
 
-/* The scores of all pairs, [planes, rows, n_k]. */
-static tensor all_scores(const struct trial *a)
-{
-    struct tile all = {{0, a->p.queries}, {0, a->p.keys}};
-    return tile_scores(a->t, &a->p, all);
-}
-
 /* L inherits the relative error of l, and rounds; so do the weights exp(S - L). */
 static void log_sums_are_kept(struct claim *c)
 {
-    struct trial a = trial_of(c, 12, 12, true, 1);
-    tensor log_sum, score = all_scores(&a);
+    struct claim_attention a = bare(c, 12, 12, true);
+    tensor log_sum, score = attention_scores(&a);
     tiled(&a, 3, 5, &log_sum);
-    double scale = fmax(1, largest(c, log_sum));
-    claim_close(c, log_sum, log_sum_exp(a.t, score, 2, TENSOR_NONE), units(12, 5), scale,
+    double scale = fmax(1, claim_largest(c, log_sum));
+    claim_close(c, log_sum, log_sum_exp(a.t, score, 2, TENSOR_NONE),
+                attention_units(12, tiles(12, 5)), scale,
                 "L and the logarithm of the sum of exponentials");
     tensor sum = sum_over(a.t, exponential(a.t, subtract(a.t, score, log_sum)), 2);
-    claim_close(c, sum, tape_filled(a.t, sum->shape, 1), units(12, 5), scale,
+    claim_close(c, sum, tape_filled(a.t, sum->shape, 1), attention_units(12, tiles(12, 5)), scale,
                 "sums of the weights exp(S - L) and 1");
-    struct trial none = trial_of(c, 7, 5, true, 1);
+    struct claim_attention none = bare(c, 7, 5, true);
     tensor y = tiled(&none, 3, 3, &log_sum), two = slice(none.t, y, 1, 0, 4);
     claim_equal_bits(c, none.t, two, tape_filled(none.t, two->shape, 0),
                      "outputs of two queries that see no key, and 0");
@@ -295,83 +258,40 @@ static void log_sums_are_kept(struct claim *c)
                      "their L, and what stands for infinity");
 }
 
-static tensor gradient(const struct trial *a, tensor x)
+/* O, L, and the gradient of values, with dropout at this rate. */
+static void dropped(struct claim *c, double rate, bool stored, struct claim_attention *a,
+                    tensor y[3])
 {
-    return tape_parameter(a->t, x->shape, x->gradient, NULL);
+    *a = bare(c, 12, 12, true);
+    a->p.dropout = rate;
+    a->p.name = "draws";
+    y[0] = flash(a->t, flash_of(a->t, a->p, 3, 5, stored), &y[1]);
+    tensor cotangent = claim_random(c, a->t, y[0]->shape, 4);
+    tape_backward_from(a->t, 1, y, &cotangent);
+    y[2] = tape_parameter(a->t, a->key->shape, a->key->gradient, NULL);
 }
 
-/* With gradients for one cotangent: recomputed, of stored tiles, of brute force. */
-static struct trial differentiated(struct claim *c, size_t i, bool causal, enum evaluation how,
-                                   double rate)
+/* Draws are for the weights that mix values; the sum, and L, are of all. A gradient of keys sums 24
+ * rows of twice w |dO| |v| |q| scale / keep^2, below 2^12 with normal numbers below 4. */
+static void dropout_draws_again(struct claim *c)
 {
-    struct trial a = trial_of(c, sizes[i].n, sizes[i].keys, causal, 1);
-    a.p.dropout = rate;
-    a.p.name = "draws";
-    struct flash *f = flash_of(a.t, a.p, sizes[i].query_block, sizes[i].key_block, how == STORED);
-    tensor log_sum, y = how == REFERENCE ? brute_force(&a, a.query) : flash(a.t, f, &log_sum);
-    y = how == REFERENCE ? y : planes_joined(a.t, &a.p, y);
-    tensor cotangent = claim_random(c, a.t, y->shape, 4);
-    tape_backward_from(a.t, 1, &y, &cotangent);
-    claim_true(c, !tape_error(a.t), "a backward pass");
-    a.d_query = gradient(&a, a.query);
-    a.d_key = gradient(&a, a.key);
-    a.d_value = gradient(&a, a.value);
-    return a;
-}
-
-/* In units of what a gradient can be: |dO| to a value from each row; twice w |dO| |v| (dP, and D, a mean
- * of it), scaled, times |k| to a query, times |q| from each row to a key. Both sides sum n_k and r n
- * terms with the errors of outputs; exp(S - L) has besides those of L and of S - L, at most 4 |S|.
- * Draws divide weights by what is kept. */
-static void meet(struct claim *c, const struct trial *a, const struct trial *b, size_t i,
-                 const char *what)
-{
-    struct trial whole = *a;
-    whole.p.causal = false;
-    double keep = 1 - a->p.dropout, rows = (double)(sizes[i].n * HEADS / KEY_HEADS);
-    double bound = units(sizes[i].keys, sizes[i].key_block)
-                   + 4 * (rows + WIDTH + 4 + largest(c, all_scores(&whole)));
-    double v = largest(c, a->value), q = largest(c, a->query), k = largest(c, a->key);
-    tensor cotangent = claim_random(c, a->t, a->query->shape, 4);
-    double out = largest(c, cotangent), d_score = 2 * WIDTH * out * v * a->p.scale / (keep * keep);
-    claim_close(c, a->d_query, b->d_query, bound, d_score * k,
-                tape_string(a->t, "%s: of queries", what));
-    claim_close(c, a->d_key, b->d_key, bound, rows * d_score * q,
-                tape_string(a->t, "%s: of keys", what));
-    claim_close(c, a->d_value, b->d_value, bound, rows * out / keep,
-                tape_string(a->t, "%s: of values", what));
-}
-
-static void gradients_are_those_of_the_formula(struct claim *c)
-{
-    for (size_t i = 0; i < 2 * SIZES; i++) {
-        struct trial own = differentiated(c, i / 2, i % 2, RECOMPUTED, 0);
-        struct trial plain = differentiated(c, i / 2, i % 2, REFERENCE, 0);
-        meet(c, &own, &plain, i / 2, i % 2 ? "causal, brute force" : "brute force");
-    }
-    struct trial own = differentiated(c, 1, true, RECOMPUTED, 0.5);
-    struct trial tape_s = differentiated(c, 1, true, STORED, 0.5);
-    struct trial plain = differentiated(c, 1, true, REFERENCE, 0);
-    meet(c, &own, &tape_s, 1, "with dropout, tiles that are stored");
-    claim_differs(c, own.d_value, plain.d_value, 1000, "gradients with dropout and without");
-}
-
-/* Draws are for the weights that mix values; the sum and L are of all. */
-static void dropout_spares_the_sum(struct claim *c)
-{
-    struct trial a = trial_of(c, 12, 12, false, 1);
-    tensor log_sum, other, y = tiled(&a, 3, 5, &log_sum);
-    a.p.dropout = 0.5;
-    a.p.name = "draws";
-    tensor dropped = tiled(&a, 3, 5, &other);
-    claim_equal_bits(c, a.t, log_sum, other, "L with dropout and without");
-    claim_differs(c, y, dropped, 1000, "O with dropout and without");
+    struct claim_attention a, b, none;
+    tensor own[3], stored[3], plain[3];
+    dropped(c, 0.5, false, &a, own);
+    dropped(c, 0.5, true, &b, stored);
+    dropped(c, 0, false, &none, plain);
+    claim_equal_bits(c, a.t, own[0], stored[0], "O of tiles recomputed and stored");
+    claim_close(c, own[2], stored[2], attention_units(12, 3) + 4 * 24, 0x1p12,
+                "their gradients of keys");
+    claim_equal_bits(c, a.t, own[1], plain[1], "L with dropout and without");
+    claim_differs(c, own[0], plain[0], 1000, "O with dropout and without");
+    claim_differs(c, own[2], plain[2], 1000, "gradients with dropout and without");
 }
 
 static void one_block_is_safe_softmax(struct claim *c)
 {
-    struct trial a = trial_of(c, 12, 11, false, 1);
-    tensor log_sum, y = tiled(&a, 5, 11, &log_sum), score = all_scores(&a);
+    struct claim_attention a = bare(c, 12, 11, false);
+    tensor log_sum, y = tiled(&a, 5, 11, &log_sum), score = attention_scores(&a);
     tensor weight = exponential(a.t, subtract(a.t, score, max_over(a.t, score, 2)));
     tensor sum = sum_over(a.t, weight, 2), mixed = matmul(a.t, weight, a.p.value);
     claim_equal_bits(c, a.t, y, divide(a.t, mixed, sum), "B_c = n_k and one safe softmax");
@@ -381,18 +301,20 @@ static void one_block_is_safe_softmax(struct claim *c)
 
 static void large_scores_are_safe(struct claim *c)
 {
-    struct trial a = trial_of(c, 12, 12, false, 1e4);
+    struct claim_attention a = bare(c, 12, 12, false);
+    a.query = scale(a.t, a.query, 1e4);
+    a.p = planes_of(a.t, a.query, a.key, a.value, TENSOR_NONE, false);
     tensor log_sum, y = planes_joined(a.t, &a.p, tiled(&a, 3, 5, &log_sum));
-    tensor score = all_scores(&a);
-    claim_true(c, largest(c, score) > 1e4, "scores up to %g", largest(c, score));
-    claim_close(c, y, brute_force(&a, scale(a.t, a.query, 1e4)), units(12, 5), largest(c, a.value),
+    tensor score = attention_scores(&a);
+    claim_true(c, claim_largest(c, score) > 1e4, "scores up to %g", claim_largest(c, score));
+    claim_close(c, y, attention_whole(&a), attention_units(12, 3), claim_largest(c, a.value),
                 "large scores, brute force");
     claim_true(c, !exponential(a.t, score) && tape_error(a.t),
                "without the maximum their exponentials overflow");
 }
 
 /* One block of queries after the other, from the last one on if asked. */
-static tensor by_blocks(const struct trial *a, size_t query_block, size_t key_block,
+static tensor by_blocks(const struct claim_attention *a, size_t query_block, size_t key_block,
                         bool last_first)
 {
     size_t blocks = (a->p.queries + query_block - 1) / query_block;
@@ -411,7 +333,7 @@ static tensor by_blocks(const struct trial *a, size_t query_block, size_t key_bl
 static void blocks_of_queries_do_not_meet(struct claim *c)
 {
     for (size_t causal = 0; causal < 2; causal++) {
-        struct trial a = trial_of(c, 12, 12, causal, 1);
+        struct claim_attention a = bare(c, 12, 12, causal);
         tensor log_sum, y = tiled(&a, 12, 5, &log_sum);
         for (size_t block = 1; block < 7; block += 2) {
             claim_equal_bits(c, a.t, y, tiled(&a, block, 5, &log_sum),
@@ -425,7 +347,7 @@ static void blocks_of_queries_do_not_meet(struct claim *c)
 /* What one worker adds to the memory that is held, for a block of 4 queries of one plane. */
 static uint64_t worker_bytes(struct claim *c, size_t keys, bool stored)
 {
-    struct trial a = trial_of(c, keys, keys, false, 1);
+    struct claim_attention a = bare(c, keys, keys, false);
     struct planes plane = plane_of(a.t, &a.p, 0);
     struct planes block = planes_of_queries(a.t, &plane, (struct part){0, 4});
     uint64_t before = a.t->live;
@@ -442,7 +364,7 @@ static void memory_does_not_grow(struct claim *c)
                (unsigned long long)few, (unsigned long long)many);
     claim_true(c, worker_bytes(c, 256, true) > 8 * worker_bytes(c, 16, true),
                "of tiles that are stored it grows");
-    struct trial a = trial_of(c, 12, 12, false, 1);
+    struct claim_attention a = bare(c, 12, 12, false);
     tensor log_sum;
     tiled(&a, 3, 5, &log_sum);
     claim_true(c, elements_of(log_sum) == 12 * HEADS, "L keeps n numbers for each head");
@@ -467,8 +389,8 @@ static struct counted count(const tape *t, const char *op, tensor from)
 static void causal_blocks_are_skipped(struct claim *c)
 {
     for (size_t i = 0; i < SIZES; i++) {
-        size_t n = sizes[i].keys, b = sizes[i].query_block, k = sizes[i].key_block, visits = 0;
-        struct trial a = trial_of(c, n, n, true, 1);
+        size_t n = sizes[i][1], b = sizes[i][2], k = sizes[i][3], visits = 0;
+        struct claim_attention a = bare(c, n, n, true);
         for (size_t last = b < n ? b : n;; last = last + b < n ? last + b : n) {
             visits += (last + k - 1) / k;
             if (last == n)
@@ -481,7 +403,7 @@ static void causal_blocks_are_skipped(struct claim *c)
 }
 
 /* FlashAttention-1 divides in every step, and multiplies by the sum in the next. */
-static tensor divided_each_step(const struct trial *a, size_t key_block)
+static tensor divided_each_step(const struct claim_attention *a, size_t key_block)
 {
     struct partial p =
         partial_empty(a->t, KEY_HEADS, a->p.queries * HEADS / KEY_HEADS, width_of(a->p.value));
@@ -497,19 +419,20 @@ static tensor divided_each_step(const struct trial *a, size_t key_block)
 
 static void divides_once(struct claim *c)
 {
-    struct trial a = trial_of(c, 12, 11, false, 1), other = trial_of(c, 12, 11, false, 1);
+    struct claim_attention a = bare(c, 12, 11, false), other = bare(c, 12, 11, false);
     tensor one = by_blocks(&a, 5, 3, false), each = divided_each_step(&other, 3);
     claim_true(c, count(a.t, "divide", NULL).elements == 12 * WIDTH * HEADS,
                "n w divisions for each head");
     claim_true(c, count(other.t, "divide", NULL).elements == 12 * WIDTH * HEADS * 4,
                "T_c times as many where each step divides");
     /* Two roundings more for each tile. */
-    claim_close(c, one, each, units(11, 3) + 4 * 2 * 4, largest(c, a.value), "the two");
+    claim_close(c, one, each, attention_units(11, tiles(11, 3)) + 4 * 2 * 4,
+                claim_largest(c, a.value), "the two");
 }
 
 static void work_of_both_passes(struct claim *c)
 {
-    struct trial a = trial_of(c, 12, 11, false, 1);
+    struct claim_attention a = bare(c, 12, 11, false);
     tensor log_sum, y = tiled(&a, 4, 5, &log_sum);
     uint64_t products = 12 * 11 * WIDTH * HEADS, forth = a.t->counts.multiply_adds;
     tape_backward_from(a.t, 1, &y, &y);
@@ -525,14 +448,14 @@ static void loads_shrink_with_the_chip(struct claim *c)
 {
     size_t n = 24;
     for (size_t b = 3; b < 24; b *= 2) {
-        struct trial a = trial_of(c, n, n, false, 1);
+        struct claim_attention a = bare(c, n, n, false);
         by_blocks(&a, b, b, false);
         size_t chip = 4 * b * WIDTH, q = count(a.t, "slice", a.p.query).elements,
                kv = count(a.t, "slice", a.p.key).elements + count(a.t, "slice", a.p.value).elements;
         claim_true(c, q == n * WIDTH * HEADS && kv * chip == 8 * n * n * WIDTH * WIDTH * KEY_HEADS,
                    "M = %zu: %zu numbers of Q, %zu of K and V: 8 n^2 w^2 / M", chip, q, kv);
     }
-    struct trial a = trial_of(c, n, n, false, 1);
+    struct claim_attention a = bare(c, n, n, false);
     struct planes one = plane_of(a.t, &a.p, 0);
     tensor query = rows_of_part(a.t, one.query, (struct part){0, n}, 1);
     uint64_t before = a.t->counts.moved;
@@ -630,12 +553,11 @@ const struct assay_variant assay_variant_flash_attention2 = {
         {PROPERTY_DIFFERENTIABLE, HOLDS_ROUNDING, 0, NULL, NULL},
         {0}},
     .claims = (const struct variant_claim[]){
-        {CLAIM_IDENTITY, "tiles of any size give softmax attention", equals_brute_force, 0},
+        {CLAIM_IDENTITY, "tiles of any size give softmax attention, and the recomputing backward its "
+         "gradients", equals_brute_force, 0},
         {CLAIM_IDENTITY, "L is the logarithm of the sum of exponentials", log_sums_are_kept, 0},
-        {CLAIM_IDENTITY, "the recomputing backward gives the formula's gradients",
-         gradients_are_those_of_the_formula, 0},
         {CLAIM_IDENTITY, "dropout draws the weights again, and spares their sum",
-         dropout_spares_the_sum, 0},
+         dropout_draws_again, 0},
         {CLAIM_IDENTITY, "one block of keys is one safe softmax, in bits",
          one_block_is_safe_softmax, 0},
         {CLAIM_BOUND, "scores of 1e4 neither overflow nor lose digits", large_scores_are_safe, 0},
