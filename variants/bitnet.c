@@ -2,7 +2,7 @@
 /* BitNet: linear layers multiply 8-bit integers by signs, so that a product is a sum of integers;
  * latent weights are trained straight through.
  * Wang et al. 2023, arXiv:2310.11453. There is no official code of it: the paper settles, and where
- * it is silent the authors' later notes on training 1-bit models.
+ * it is silent the authors' next one, arXiv:2402.17764.
  *
  *     y = (xq Wb) (beta gamma / Q),  Q = 2^(bits - 1)                       x [.., in], W [in, out]
  *     h = LN(x), no gain or bias;  gamma = max |h| of a token
@@ -19,7 +19,7 @@
  * give. Sums below 2^24 are exact. training_scale=tensor is the paper's training: gamma is that of
  * all tokens of the shard; a token's otherwise, as at inference. Normal weights of value, output and
  * ffn start sqrt(ln 2L) times larger. Padding tokens are tokens like others.
- * Left out: the unsigned range of what enters a nonlinearity, which the authors dropped later; what
+ * Left out: the unsigned range of what enters a nonlinearity, which that paper drops; what
  * ports make of it stands in variants/outside/bitnet.c. */
 #include <stdlib.h>
 #include <string.h>
@@ -501,7 +501,7 @@ const struct assay_variant assay_variant_bitnet = {
     .equations = "y = Round(Clip(LN(x) Q / gamma)) Sign(W - mean W) beta gamma / Q,  gamma = max |LN(x)|,  "
                  "beta = mean |W|,  Q = 2^(bits - 1)",
     .source = {"arXiv:2310.11453", NULL,
-               "the paper, and the authors' later notes on training 1-bit models", CONFIDENCE_HIGH},
+               "the paper, and the authors' next one", CONFIDENCE_HIGH},
     .kind = KIND_VARIANT, .family = "quantization", .replaces = "linear, norm",
     .slot = {.linear = bit_linear, .norm = last_norm_only},
     .hypers = (const struct variant_hyper[]){
