@@ -97,7 +97,6 @@ struct claim_attention claim_attention(struct claim *c, struct attention_case fr
 tensor attention_whole(const struct claim_attention *a);
 /* All scores, [planes, rows, n_k]. */
 tensor attention_scores(const struct claim_attention *a);
-double claim_largest(struct claim *c, tensor x);
 /* How far two orders may part, in units of roundoff of max |v|. Scores are the same chains. A weight
  * passes an exponential and, for each time that it is rescaled, one more and a product; the roundings
  * of the exponents' arguments, each its own size, add up to m - s, of which the weighted mean is at
