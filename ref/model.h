@@ -175,6 +175,8 @@ struct assay_context {
     tensor places;
     tensor memory, memory_valid;      /* encoder output for cross-attention */
     size_t block, blocks, loop;
+    /* What layers see as the configuration, where it is not the model's: a pyramid's stage. */
+    const struct assay_config *stage;
     struct assay_decode *decode;      /* NULL: the parallel form */
     int streams;
     struct { const char *name; tensor value; } stream[ASSAY_STREAMS_MAX];

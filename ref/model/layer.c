@@ -50,7 +50,7 @@ void layer_fail(layer *l, const char *what, const char *format, ...)
 
 const struct assay_config *config_of(const layer *l)
 {
-    return &l->model->config;
+    return l->context && l->context->stage ? l->context->stage : &l->model->config;
 }
 enum assay_profile profile_of(const layer *l)
 {
@@ -61,7 +61,7 @@ double hyper(const layer *l, const char *name)
 {
     int index;
     return l->model->variant && variant_by_hyper(l->model->variant, name, &index)
-               ? l->model->config.hyper[index]
+               ? config_of(l)->hyper[index]
                : (double)NAN;
 }
 
@@ -77,7 +77,7 @@ bool hyper_is(const layer *l, const char *name, const char *choice)
     const struct assay_variant *v = l->model->variant;
     if (!v || !variant_by_hyper(v, name, &index) || !v->hypers[index].choices)
         return false;
-    return strcmp(v->hypers[index].choices[(int)l->model->config.hyper[index]], choice) == 0;
+    return strcmp(v->hypers[index].choices[(int)config_of(l)->hyper[index]], choice) == 0;
 }
 
 static bool full_name(const layer *l, const char *name, char full[ASSAY_NAME_MAX])
