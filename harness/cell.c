@@ -297,6 +297,10 @@ int assay_cell_make(struct assay_cell *cell, const struct assay_cell_choice *cho
         || set_overrides(cell, overrides, &config, error, room) != 0)
         return -1;
     settle(cell);
+    if (cell->variant->pixels && !cell->task->image)
+        return assay_complain(error, room,
+                              "%s: expected a task whose samples are images, found %s",
+                              cell->variant->id, cell->task->id);
     return assay_configuration_make(&cell->config, cell->variant, config.at, error, room);
 }
 

@@ -112,20 +112,21 @@ static double squared(double x)
     return x * x;
 }
 
-/* The longer passes are left out where the one before says that they would need too much. */
+/* The longer passes are left out where the one before says that they would need too much, and
+ * numbers of tokens that make no image of the paper's. */
 static int count_row(struct assay_cost_row *r, struct progress *p, char *error, size_t room)
 {
+    double resident = 0, before = 1;
     for (size_t i = 0; i < ASSAY_COST_LENGTHS; i++) {
         size_t n = assay_cost_length[i];
-        const struct assay_cost *last = i ? &r->cost[i - 1] : NULL;
         show(p, "counting", r->name, n);
-        if (last
-            && (!last->counted
-                || (double)last->resident * squared((double)n / (double)assay_cost_length[i - 1])
-                       > (double)ASSAY_COST_RESIDENT))
+        if (resident * squared((double)n / before) > (double)ASSAY_COST_RESIDENT
+            || assay_cost_tokens(&r->model, n) != n)
             continue;
         if (assay_cost_count(&r->model, n, &r->cost[i], error, room) != 0)
             return -1;
+        resident = (double)r->cost[i].resident;
+        before = (double)n;
     }
     return 0;
 }
@@ -177,9 +178,10 @@ static bool differs(const struct assay_cost_model *m, char *error, size_t room)
 {
     struct assay_cost_model first = *m;
     struct assay_cost one = {0}, other = {0};
+    size_t n = assay_cost_tokens(m, assay_cost_length[0]);
     first.form = NULL;
-    if (assay_cost_count(&first, assay_cost_length[0], &one, error, room) != 0
-        || assay_cost_count(m, assay_cost_length[0], &other, error, room) != 0)
+    if (assay_cost_count(&first, n, &one, error, room) != 0
+        || assay_cost_count(m, n, &other, error, room) != 0)
         return true; /* the row will say why */
     return one.counts.multiply_adds != other.counts.multiply_adds
            || one.counts.bytes != other.counts.bytes || one.counts.moved != other.counts.moved;
@@ -192,7 +194,8 @@ static int add_row(struct assay_cost_table *t, struct assay_cost_model m, char *
     if (!grown)
         return assay_complain(error, room, "out of memory");
     t->row = grown;
-    if (assay_cost_config(&m, assay_cost_length[0], &config, error, room) != 0)
+    size_t n = assay_cost_tokens(&m, assay_cost_length[0]);
+    if (assay_cost_config(&m, n, &config, error, room) != 0)
         return -1;
     struct assay_cost_row *r = &t->row[t->rows++];
     *r = (struct assay_cost_row){.model = m,

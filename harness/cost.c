@@ -33,13 +33,30 @@ static const struct assay_variant *slots_of(const struct assay_cost_model *m)
     return m->variant == &assay_variant_reference ? NULL : m->variant;
 }
 
+enum { TEXT = 1024 };
+
+static void write_overrides(const struct assay_cost_model *m, size_t n, char text[TEXT])
+{
+    const struct variant_form *form = m->form ? m->form : m->variant->forms;
+    snprintf(text, TEXT, "%s %s %s length=%zu pad_is_zero=0", m->setting->overrides,
+             form && form->name ? form->overrides : "", m->sizes, n);
+}
+
+size_t assay_cost_tokens(const struct assay_cost_model *m, size_t n)
+{
+    char text[TEXT], error[ASSAY_ERROR_ROOM];
+    struct assay_config config;
+    write_overrides(m, n, text);
+    bool images = m->variant->pixels
+                  && config_make(&config, slots_of(m), text, error, sizeof error) == 0;
+    return images ? m->variant->pixels(&config, n) : n;
+}
+
 int assay_cost_config(const struct assay_cost_model *m, size_t n, struct assay_config *config,
                       char *error, size_t room)
 {
-    char text[1024];
-    const struct variant_form *form = m->form ? m->form : m->variant->forms;
-    snprintf(text, sizeof text, "%s %s %s length=%zu pad_is_zero=0", m->setting->overrides,
-             form && form->name ? form->overrides : "", m->sizes, n);
+    char text[TEXT];
+    write_overrides(m, n, text);
     return assay_configuration_make(config, slots_of(m), text, error, room);
 }
 

@@ -29,6 +29,8 @@ struct assay_cost_model {
 };
 /* "id", "id (setting)", "id (setting, form)" */
 void assay_cost_name(const struct assay_cost_model *m, char name[ASSAY_COST_NAME]);
+/* n, or where the paper is about images the pixels nearest to it of one that it takes. */
+size_t assay_cost_tokens(const struct assay_cost_model *m, size_t n);
 /* Its configuration for n tokens without padding. 0, or -1 with a message. */
 int assay_cost_config(const struct assay_cost_model *m, size_t n, struct assay_config *config,
                       char *error, size_t room);

@@ -209,7 +209,7 @@ static void put_left_out(table t, FILE *out)
         return;
     fputs(
         "\nLeft out (\u2013): counts where n x n index tensors, which a dry pass needs too, would "
-        "take more than 1 GiB",
+        "take more than 1 GiB, and numbers of pixels that make no image for a paper on images",
         out);
     if (t->timed)
         fprintf(out,

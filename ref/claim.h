@@ -150,7 +150,7 @@ void claim_meets_mask(struct claim *c, const char *overrides, const struct claim
 /* ---- outside vectors ---- */
 /* How their tensor becomes ours: element `index` of a stack (-1: no stack), then rows
  * from .. from + count (count 0: all) of each of so many equal `groups` (0: 1), then transposed if
- * said (their [out, in] to our [in, out], a convolution's [out, in, taps] to [taps, in, out]);
+ * said (their [out, in] to our [in, out], a convolution's [out, in, taps..] to [taps.., in, out]);
  * then reshaped. */
 struct outside_view {
     long index;

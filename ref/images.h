@@ -26,6 +26,20 @@ tensor image_pixels(layer *l);
 tensor image_patches(tape *t, tensor x, struct grid g, size_t p);
 /* The way back: g is the grid of pixels. */
 tensor image_from_patches(tape *t, tensor x, struct grid g, size_t p);
+
+/* A grid cut into windows of size x size tokens, after it was rolled by -shift along both axes, and
+ * filled up with zeros to `padded`, whole windows of it. */
+struct windows { struct grid grid, padded; size_t size, shift; };
+struct windows windows_on(struct grid g, size_t size, size_t shift);
+/* x [b, H W, d] -> [b windows, size size, d]: windows in raster order, each a raster of tokens. */
+tensor image_windows(tape *t, tensor x, const struct windows *w);
+/* The way back; the zeros' places are left out. */
+tensor image_from_windows(tape *t, tensor x, const struct windows *w);
+
+/* x [b, H W, d] -> [b, (H/2) (W/2), 4 d], sides rounded up: of each 2 x 2 tokens those at (row,
+ * column) (0, 0), (1, 0), (0, 1), (1, 1), zeros beyond an odd side. */
+tensor image_merged(tape *t, tensor x, struct grid g);
+
 /* Slot `position`: the configured table, with a row for each token that there is. */
 tensor image_positions(layer *l, tensor x);
 

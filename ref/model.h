@@ -301,6 +301,11 @@ tensor apply_stack(layer *l, const char *path, tensor x, struct inner_stack s);
 /* The reference's own slots, for variants that wrap them (ref/model/). */
 extern const struct assay_slots assay_reference_slots;
 tensor split_heads(layer *l, tensor x, size_t heads);     /* [b, n, h w] -> [b, n, h, w] */
+/* x [b, n, d] as the embedding leaves it: with CLS, positions, norm, dropout, as configured */
+tensor embed_rows(layer *l, tensor x);
+/* x [b, n, d] plus rows first, first + 1, ... of the configured table of `rows` positions (learned
+ * or sinusoidal; with others x itself); first: the context's */
+tensor add_positions(layer *l, tensor x, size_t rows);
 /* a linear layer, then its output by heads: [b, n, h, w] */
 tensor project(layer *l, const char *name, tensor x);
 /* x [b, n, h, w] turned by its positions where the configuration's are rotary */

@@ -164,6 +164,9 @@ struct assay_variant {
     unsigned needs;                   /* NEEDS_... */
     /* Cross-field condition on the configuration: NULL or a message. */
     const char *(*legal)(const struct assay_config *c);
+    /* For papers on images, whose batches have config->length pixels, never fewer: the number of
+     * them nearest to n that is an image; NULL: tokens of any number. */
+    size_t (*pixels)(const struct assay_config *c, size_t n);
     /* Formulas checked against the counters: differences to the reference
      * model of the same configuration. */
     double (*extra_parameters)(const struct assay_config *c);

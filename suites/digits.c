@@ -52,6 +52,7 @@ const struct assay_task assay_task_digits = {
     .source = "E. Alpaydin, C. Kaynak 1998, UCI Machine Learning Repository, CC BY 4.0",
     .vocab = INKS + 1,
     .classes = CLASSES,
+    .image = true,
     .presets = presets,
     .preset_count = sizeof presets / sizeof presets[0],
     .embedded = "UCI digits",

@@ -160,6 +160,7 @@ const struct assay_task assay_task_image = {
     .source = "Long Range Arena, arXiv:2011.04006; CIFAR-10: Krizhevsky 2009",
     .vocab = LEVELS,
     .classes = CLASSES,
+    .image = true,
     .presets = presets,
     .preset_count = sizeof presets / sizeof presets[0],
     .generate = generate,

@@ -55,6 +55,7 @@ const struct assay_task assay_task_pathx = {
     .source = "Long Range Arena, arXiv:2011.04006; Linsley et al. 2018, arXiv:1805.08315",
     .vocab = ASSAY_PATHFINDER_GREYS,
     .classes = ASSAY_PATHFINDER_CLASSES,
+    .image = true,
     .presets = presets,
     .preset_count = sizeof presets / sizeof presets[0],
     .generate = assay_pathfinder_generate,

@@ -45,6 +45,7 @@ struct assay_task {
     const char *id, *title, *source;
     size_t vocab, classes;
     const char *const *tokens;        /* names of the ids, or NULL */
+    bool image;                       /* ids are the grey pixels of a square image, row by row */
     const struct assay_task_preset *presets;
     size_t preset_count;
     /* The ids of a preset where it has fewer than `vocab`, and where answers are ids as many

@@ -31,7 +31,7 @@ static bool count(const struct assay_cost_model *m, size_t from, struct series *
     *s = (struct series){0};
     for (size_t i = 0; i < LENGTHS; i++) {
         struct assay_cost cost = {0};
-        size_t n = from ? lengths[i] * from / lengths[0] : lengths[i];
+        size_t n = assay_cost_tokens(m, from ? lengths[i] * from / lengths[0] : lengths[i]);
         if (assay_cost_count(m, n, &cost, error, sizeof error) != 0) {
             diag("%s", error);
             return false;
@@ -62,7 +62,8 @@ static void check_growth(const struct assay_cost_model *m)
     struct assay_config config;
     struct series s;
     assay_cost_name(m, name);
-    if (assay_cost_config(m, lengths[0], &config, error, sizeof error) != 0) {
+    size_t shortest = assay_cost_tokens(m, lengths[0]);
+    if (assay_cost_config(m, shortest, &config, error, sizeof error) != 0) {
         ok(false, "%s: it can be counted: %s", name, error);
         return;
     }
@@ -84,9 +85,10 @@ static void check_counts(const struct subject *s, const struct assay_cost_model 
     struct assay_cost cost = {0};
     struct kit k;
     char more[160];
-    snprintf(more, sizeof more, "%s length=%d pad_is_zero=0", sizes, SHORT);
-    if (assay_cost_count(m, SHORT, &cost, error, sizeof error) != 0
-        || !kit_open(&k, assay_kernels_cpu(ASSAY_F32, NULL), s, more, 1, SHORT)) {
+    size_t n = assay_cost_tokens(m, SHORT);
+    snprintf(more, sizeof more, "%s length=%zu pad_is_zero=0", sizes, n);
+    if (assay_cost_count(m, n, &cost, error, sizeof error) != 0
+        || !kit_open(&k, assay_kernels_cpu(ASSAY_F32, NULL), s, more, 1, n)) {
         ok(false, "%s: it runs", s->label);
         return;
     }

@@ -206,7 +206,7 @@ enum { CHANGED = 7 };
 static void change_token(struct kit *k)
 {
     for (size_t s = 0; s < SAMPLES; s++) {
-        int32_t *id = &ids_data(k)[s * LENGTH + CHANGED];
+        int32_t *id = &ids_data(k)[s * k->length + CHANGED];
         *id = *id == 1 ? 2 : 1;
     }
 }
@@ -214,8 +214,8 @@ static void change_token(struct kit *k)
 /* Sample 1 becomes another sequence. */
 static void change_sample(struct kit *k)
 {
-    for (size_t i = 0; i < LENGTH; i++) {
-        int32_t *id = &ids_data(k)[LENGTH + i];
+    for (size_t i = 0; i < k->length; i++) {
+        int32_t *id = &ids_data(k)[k->length + i];
         *id = *id == 1 ? 2 : 1;
     }
 }

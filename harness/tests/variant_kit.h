@@ -25,6 +25,7 @@ struct kit {
     tape t;
     struct assay_pass pass;
     void *gradients;
+    size_t length; /* tokens of a sample */
     tensor output, loss;
 };
 
@@ -37,8 +38,8 @@ __attribute__((unused)) static void kit_close(struct kit *k)
     *k = (struct kit){0};
 }
 
-/* The subject's model with `more` overrides; batches of `samples` x `length`.
- * False, with a diagnosis, if it can't be built. */
+/* The subject's model with `more` overrides; batches of `samples` x `length`, of whole images for
+ * papers on images. False, with a diagnosis, if it can't be built. */
 __attribute__((unused)) static bool kit_open_config(struct kit *k,
                                                     const struct assay_kernels *kernels,
                                                     const struct assay_variant *v,
@@ -46,8 +47,8 @@ __attribute__((unused)) static bool kit_open_config(struct kit *k,
                                                     size_t samples, size_t length)
 {
     char error[400] = "out of memory";
-    *k = (struct kit){0};
-    k->batch = batch_random(v, config, samples, length, 11);
+    *k = (struct kit){.length = v && v->pixels ? config->length : length};
+    k->batch = batch_random(config, samples, k->length, 11);
     bool made = k->batch
                 && model_open(&k->model, kernels, v, config, k->batch, 5, error, sizeof error) == 0;
     made = made && tape_open(&k->t, kernels) == 0;

@@ -19,7 +19,7 @@ struct matrix {
 };
 
 /* Their tensor as a matrix after taking `index` of the stack: the last axis against the rest, or
- * the last two against the first where a convolution is transposed. */
+ * the others against the first where a convolution is transposed. */
 static struct matrix matrix_of(struct assay_shape shape, bool stacked, bool transposed)
 {
     size_t elements = shape_elements(shape);
@@ -27,9 +27,10 @@ static struct matrix matrix_of(struct assay_shape shape, bool stacked, bool tran
         elements /= shape.dim[0] ? shape.dim[0] : 1;
     int first = stacked ? 1 : 0;
     size_t columns = shape.rank > first + 1 ? shape.dim[shape.rank - 1] : 1, taps = 1;
-    if (transposed && shape.rank == first + 3) {
-        taps = columns;
-        columns *= shape.dim[first + 1];
+    if (transposed && shape.rank >= first + 3) {
+        for (int axis = first + 2; axis < shape.rank; axis++)
+            taps *= shape.dim[axis];
+        columns = shape.dim[first + 1] * taps;
     }
     return (struct matrix){columns ? elements / columns : 0, columns, taps};
 }

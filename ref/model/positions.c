@@ -30,13 +30,11 @@ static tensor add_rows(layer *l, tensor x, tensor table)
     return add(l->t, x, slice(l->t, table, 0, l->context->first, dim_of(x, 1)));
 }
 
-tensor reference_position(layer *l, tensor x)
+tensor add_positions(layer *l, tensor x, size_t rows)
 {
     const struct assay_config *c = config_of(l);
     if (!x)
         return TENSOR_NONE;
-    size_t most = c->target_length > c->length ? c->target_length : c->length;
-    size_t rows = most + (c->pool == POOL_CLS && c->cls_position && c->head != HEAD_LANGUAGE);
     switch (c->position) {
     case POSITION_LEARNED:
         return add_rows(
@@ -48,16 +46,16 @@ tensor reference_position(layer *l, tensor x)
     }
 }
 
-double rotary_frequency(const layer *l, size_t pair, size_t width)
+tensor reference_position(layer *l, tensor x)
 {
-    enum assay_profile p = profile_of(l);
-    double log_base = assay_scalar_log(p, assay_scalar(p, config_of(l)->rotary_base));
-    double exponent = assay_scalar_div(p, (double)(2 * pair), (double)width);
-    return assay_scalar_exp(p, -assay_scalar_mul(p, exponent, log_base));
+    const struct assay_config *c = config_of(l);
+    bool cls = c->pool == POOL_CLS && c->cls_position && c->head != HEAD_LANGUAGE;
+    return add_positions(l, x, c->length + cls);
 }
 
-/* Every block asks for the same tables. */
-struct rotation rotation_tables(layer *l, size_t n, size_t pairs, const double *frequency)
+/* Su et al. 2021: pair p of position i turns by i * base^(-2p / width),
+ * all in the profile's scalars. */
+struct rotation rotary_tables(layer *l, size_t n, size_t width)
 {
     tensor kept = stream_get(l, "rotary.cosine");
     if (kept && dim_of(kept, 0) == n && dim_of(kept, 1) == pairs)

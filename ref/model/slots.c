@@ -245,11 +245,10 @@ static tensor token_vectors(layer *l)
                               : x;
 }
 
-tensor reference_embed(layer *l)
+tensor embed_rows(layer *l, tensor x)
 {
     const struct assay_config *c = config_of(l);
     bool cls = c->pool == POOL_CLS && c->head == HEAD_CLASSIFY;
-    tensor x = token_vectors(l);
     if (x && cls && c->cls_position)
         x = prepend_cls(l, x);
     x = l->model->slot.position(l, x);
@@ -258,6 +257,11 @@ tensor reference_embed(layer *l)
     if (x && c->embed_norm)
         x = apply_norm(l, "norm", x);
     return x ? drop(l, "embed", x) : TENSOR_NONE;
+}
+
+tensor reference_embed(layer *l)
+{
+    return embed_rows(l, token_vectors(l));
 }
 
 /* [b, n, d] -> [b, d]: the first row, or the mean over all positions, padding included
