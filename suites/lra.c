@@ -35,6 +35,11 @@
         .rule = OPTIMIZER_ADAMW, .beta1 = 0.9, .beta2 = 0.98, .eps = 1e-9, .clip = 1 \
     }
 
+/* clang-format off */
+/* The papers' patches are for images of 224 x 224 pixels, these have 32 x 32. */
+#define PATCHES {"vit", "patch=4"}
+/* clang-format on */
+
 /* Sizes that the benchmark gives to one mixer; the presets' own are its transformer's. Blocks of 64
  * where its configurations set them. */
 static const struct assay_preset_exception image_exceptions[] = {
@@ -45,6 +50,7 @@ static const struct assay_preset_exception image_exceptions[] = {
     {"sinkhorn_transformer",
      "heads=1 head_width=32 width=32 hidden=64 head_hidden=64 block=64 dropout=0.1 "
      "attention_dropout=0.1 train.decay=0.7"},
+    PATCHES,
     {NULL, NULL},
 };
 
@@ -60,6 +66,7 @@ static const struct assay_preset_exception path_exceptions[] = {
     {"sinkhorn_transformer", "layers=2 heads=4 head_width=4 hidden=64 head_hidden=64 block=64"},
     {"sparse_transformer", "layers=1 heads=8 head_width=2"},
     {"synthesizer", "layers=2 heads=4 head_width=8 width=64 hidden=64 head_hidden=64"},
+    PATCHES,
     {NULL, NULL},
 };
 

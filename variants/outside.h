@@ -7,6 +7,7 @@
 
 #include "ref/blocks.h"
 #include "ref/claim.h"
+#include "ref/images.h"
 
 /* ---- the tables, for `outside` of a descriptor ---- */
 
@@ -159,5 +160,7 @@ void unified_norm_meets_the_module(struct claim *c);
 struct claim_pass *unified_norm_pass(struct claim *c, struct assay_model *m, size_t samples,
                                      size_t length);
 void unified_norm_update(struct claim_pass *p);
+void vit_meets_the_port(struct claim *c);
+tensor vit_tokens(layer *l, tensor pixels);
 
 #endif
