@@ -36,8 +36,9 @@
     }
 
 /* clang-format off */
-/* The papers' patches are for images of 224 x 224 pixels, these have 32 x 32. */
-#define PATCHES {"vit", "patch=4"}
+/* The papers' patches and windows are for images of 224 x 224 pixels, these have 32 x 32; and Swin
+ * has no class token. */
+#define PATCHES {"swin", "patch=2 window=4 pool=mean"}, {"vit", "patch=4"}
 /* clang-format on */
 
 /* Sizes that the benchmark gives to one mixer; the presets' own are its transformer's. Blocks of 64

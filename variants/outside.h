@@ -160,6 +160,11 @@ void unified_norm_meets_the_module(struct claim *c);
 struct claim_pass *unified_norm_pass(struct claim *c, struct assay_model *m, size_t samples,
                                      size_t length);
 void unified_norm_update(struct claim_pass *p);
+void swin_meets_the_authors_model(struct claim *c);
+tensor swin_tokens(layer *l, tensor pixels);
+size_t swin_relative_row(size_t size, size_t i, size_t j);
+tensor swin_mask(tape *t, const struct windows *w, size_t samples);
+
 void vit_meets_the_port(struct claim *c);
 tensor vit_tokens(layer *l, tensor pixels);
 
