@@ -250,7 +250,8 @@ bool pass_begin(struct assay_pass *p, layer *l);
 tensor model_forward(struct assay_pass *p);   /* logits: [b, classes] or [b, n, vocab] */
 tensor model_loss(struct assay_pass *p, tensor *logits);   /* scalar; *logits if asked */
 /* A layer's own term of the loss: scalar. It is the term of the samples on this tape, so a paper whose
- * term is of a whole batch declares itself `coupled`. */
+ * term is of a whole batch declares itself `coupled`. The loss of an evaluation, which has no
+ * gradients, is without such terms. */
 void add_to_loss(layer *l, tensor term);
 
 /* ---- what layers use ---- */

@@ -219,5 +219,5 @@ tensor model_loss(struct assay_pass *p, tensor *logits)
                .t = p->t,
                .context = &(struct assay_context){.pass = p, .batch = p->batch}};
     tensor loss = y ? p->model->slot.loss(&l, y, p->denominator) : TENSOR_NONE;
-    return p->auxiliary ? add(p->t, loss, p->auxiliary) : loss;
+    return p->auxiliary && p->gradients ? add(p->t, loss, p->auxiliary) : loss;
 }
