@@ -72,6 +72,12 @@ void mamba_meets_the_scan(struct claim *c);
 
 void matformer_meets_the_authors_model(struct claim *c);
 
+void mixture_of_experts_meets_the_codes(struct claim *c);
+/* Rows of work: row i is of token[i], weighted by number slot[i] of the N k weights, N k meaning 0.
+ * Expert e has the rows from[e] .. from[e + 1] - 1; those of e = E are what is passed on. */
+struct moe_plan { size_t *from; int32_t *token, *slot; };
+bool moe_plan(layer *l, tensor chosen, struct moe_plan *p);
+
 void mla_meets_the_decoder(struct claim *c);
 tensor mla_attended(layer *l, tensor x, struct rotation r);
 struct rotation mla_rotations(layer *l, size_t n);
