@@ -171,6 +171,12 @@ void outside_load_all(struct claim *c, struct assay_model *m, const char *ours, 
                       const struct outside_name *list, long index);
 void outside_meet_gradients(struct claim *c, struct claim_pass *p, const char *ours,
                             const char *theirs, const struct outside_name *list, long index);
+/* A gradient of theirs, the largest of whose section is `most`: one that is nothing beside it holds
+ * the rounding of terms that cancel, and ours does. */
+void outside_meets_gradient(struct claim *c, tensor ours, const char *name, double most,
+                            struct outside_view view);
+/* The largest magnitude of their numbers `name`; 0 without them */
+double outside_largest(struct claim *c, const char *name);
 const int32_t *outside_ids(struct claim *c, const char *name, struct assay_shape *shape);
 /* Numbers as a batch's input, which holds binary32. */
 struct assay_input claim_input(struct claim *c, const char *name, struct assay_shape shape,

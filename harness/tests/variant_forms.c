@@ -187,37 +187,47 @@ static bool observe(struct kit *k, void (*change)(struct kit *k), struct change 
     return c->before && c->after;
 }
 
-/* The ids that the last stack reads. */
-static int32_t *ids_data(struct kit *k)
+/* What the last stack reads: ids, or features of so many numbers a token. */
+static uint32_t *tokens_data(struct kit *k, size_t *width)
 {
     const struct assay_config *c = &k->model.config;
-    const char *name = c->head == HEAD_TWO_TOWER           ? "ids2"
+    const char *name = c->inputs == INPUTS_VALUES          ? "values"
+                       : c->head == HEAD_TWO_TOWER         ? "ids2"
                        : c->frame == FRAME_ENCODER_DECODER ? "target_ids"
                                                            : "ids";
+    *width = c->inputs == INPUTS_VALUES ? c->values : 1;
     for (int i = 0; i < k->batch->inputs; i++)
         if (strcmp(k->batch->input[i].name, name) == 0)
-            return (int32_t *)(uintptr_t)k->batch->input[i].data;
+            return (uint32_t *)(uintptr_t)k->batch->input[i].data;
     return NULL;
 }
 
 enum { CHANGED = 7 };
 
+/* Token `at` of all becomes another: id 1 or 2, or every feature 1 or 2. */
+static void change_at(struct kit *k, size_t at)
+{
+    size_t width;
+    uint32_t *token = tokens_data(k, &width);
+    bool values = k->model.config.inputs == INPUTS_VALUES;
+    for (size_t i = at * width; i < (at + 1) * width; i++) {
+        const uint32_t one = values ? 0x3f800000 : 1, two = values ? 0x40000000 : 2;
+        token[i] = token[i] == one ? two : one;
+    }
+}
+
 /* The token at position CHANGED of every sample becomes another. */
 static void change_token(struct kit *k)
 {
-    for (size_t s = 0; s < SAMPLES; s++) {
-        int32_t *id = &ids_data(k)[s * k->length + CHANGED];
-        *id = *id == 1 ? 2 : 1;
-    }
+    for (size_t s = 0; s < SAMPLES; s++)
+        change_at(k, s * k->length + CHANGED);
 }
 
 /* Sample 1 becomes another sequence. */
 static void change_sample(struct kit *k)
 {
-    for (size_t i = 0; i < k->length; i++) {
-        int32_t *id = &ids_data(k)[k->length + i];
-        *id = *id == 1 ? 2 : 1;
-    }
+    for (size_t i = 0; i < k->length; i++)
+        change_at(k, k->length + i);
 }
 
 /* Position i gets the token of position (5 i + 3) mod 12. */
@@ -226,14 +236,31 @@ static size_t moved(size_t i)
     return (5 * i + 3) % LENGTH;
 }
 
+/* Inputs called "edge...", if i32, hold tokens' positions, which follow: that of `from` is 5 (from - 3),
+ * as 5 * 5 = 1 mod 12. */
+static void permute_edges(struct kit *k)
+{
+    for (int i = 0; i < k->batch->inputs; i++) {
+        const struct assay_input *in = &k->batch->input[i];
+        int32_t *end = (int32_t *)(uintptr_t)in->data;
+        bool ends = in->type == ASSAY_I32 && strncmp(in->name, "edge", 4) == 0;
+        for (size_t j = 0; ends && j < shape_elements(in->shape); j++)
+            end[j] = 5 * (end[j] + LENGTH - 3) % LENGTH;
+    }
+}
+
 static void permute_tokens(struct kit *k)
 {
-    for (size_t s = 0; s < SAMPLES; s++) {
-        int32_t old[LENGTH], *id = &ids_data(k)[s * LENGTH];
-        memcpy(old, id, sizeof old);
+    size_t width;
+    uint32_t *all = tokens_data(k, &width), *old = malloc(LENGTH * width * sizeof *old);
+    for (size_t s = 0; old && s < SAMPLES; s++) {
+        uint32_t *token = all + s * LENGTH * width;
+        memcpy(old, token, LENGTH * width * sizeof *old);
         for (size_t i = 0; i < LENGTH; i++)
-            id[i] = old[moved(i)];
+            memcpy(token + i * width, old + moved(i) * width, width * sizeof *old);
     }
+    free(old);
+    permute_edges(k);
 }
 
 static double distance_causal(const struct change *c)
@@ -293,8 +320,9 @@ static void check_property(const struct subject *s, const struct variant_propert
         return;
     }
     kit_shake(&k);
-    if (!ids_data(&k)) {
-        skip(1, "no token ids");
+    size_t width;
+    if (!tokens_data(&k, &width)) {
+        skip(1, "no tokens");
     } else if (!observe(&k, tried[p->which].change, &c)) {
         ok(false, "%s: %s: it runs", s->label, tried[p->which].name);
     } else {

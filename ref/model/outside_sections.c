@@ -74,7 +74,7 @@ static void load(struct claim *c, struct assay_model *m, const char *ours, const
  * the terms, not a number: at most some thousand roundings of the section's largest gradient. */
 static const double negligible = 0x1p-40;
 
-static double largest(struct claim *c, const char *name)
+double outside_largest(struct claim *c, const char *name)
 {
     struct assay_shape shape;
     const double *x = c->outside ? c->outside(c->archive, name, &shape) : NULL;
@@ -84,11 +84,11 @@ static double largest(struct claim *c, const char *name)
     return most;
 }
 
-static void meet_gradient(struct claim *c, tensor ours, const char *name, double most,
-                          struct outside_view view)
+void outside_meets_gradient(struct claim *c, tensor ours, const char *name, double most,
+                            struct outside_view view)
 {
     double scale;
-    if (largest(c, name) > negligible * most) {
+    if (outside_largest(c, name) > negligible * most) {
         outside_meets(c, ours, name, NULL, view);
         return;
     }
@@ -106,7 +106,7 @@ static void meet_gradients(struct claim *c, struct claim_pass *p, const char *ou
     for (const struct outside_name *n = s->names; n && n->ours; n++) {
         char name[NAME];
         if (named(c, s->section, "grad/", n->theirs, name))
-            most = fmax(most, largest(c, name));
+            most = fmax(most, outside_largest(c, name));
     }
     for (const struct outside_name *n = s->names; n && n->ours; n++) {
         char entry[NAME], name[NAME];
@@ -114,7 +114,7 @@ static void meet_gradients(struct claim *c, struct claim_pass *p, const char *ou
         if (n->theirs[0] == '/' || !has(c, s->section, "grad/", n->theirs))
             continue;
         named(c, s->section, "grad/", n->theirs, name);
-        meet_gradient(c, claim_gradient(c, p, entry), name, most, n->view);
+        outside_meets_gradient(c, claim_gradient(c, p, entry), name, most, n->view);
         met++;
     }
     if (s->names && s->names->theirs[0] != '/')
@@ -264,7 +264,7 @@ static void each_name(struct claim *c, struct assay_model *m, struct claim_pass 
     /* The size of the section's gradients: that of the last layer's. */
     char head[NAME];
     named(c, s->section, "grad/", "logits/bias", head);
-    double most = p ? largest(c, head) : 0;
+    double most = p ? outside_largest(c, head) : 0;
     for (; list->ours; list++) {
         char entry[NAME], name[NAME], full[NAME];
         bool own = list->theirs[0] == '/', cls = strcmp(list->ours, "embed.cls") == 0,
@@ -281,7 +281,7 @@ static void each_name(struct claim *c, struct assay_model *m, struct claim_pass 
         else
             named(c, s->section, p ? "grad/" : "param/", name, full);
         if (p)
-            meet_gradient(c, claim_gradient(c, p, entry), full, most, list->view);
+            outside_meets_gradient(c, claim_gradient(c, p, entry), full, most, list->view);
         else
             outside_load(c, m, entry, full, list->view);
     }
