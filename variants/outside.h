@@ -86,6 +86,13 @@ void mixture_of_recursions_meets_the_layers(struct claim *c);
  * weighed, are left in the streams "bce", "balance" and "z". */
 tensor mixture_of_recursions_middle(layer *l, tensor x);
 
+void mpnn_virtual_node_meets_the_networks(struct claim *c);
+/* Edges source -> target [m] and whose each node is, [rows of x], of so many graphs; nodes: of each,
+ * where all have as many; else 0. */
+struct graphs { tensor source, target, member; size_t count, nodes; };
+/* x: [rows, d], *e: [m, d], which becomes the last layer's -> [rows, d] */
+tensor mpnn_virtual_node_layers(layer *l, const struct graphs *g, tensor x, tensor *e);
+
 tensor performer_features(layer *l, tensor z, bool query, bool port);
 tensor performer_sums(layer *l, tensor q, tensor k, tensor v, bool causal);
 tensor performer_normalised(layer *l, tensor sums, double guard);
