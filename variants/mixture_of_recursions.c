@@ -26,20 +26,7 @@
 
 #include "variants/outside.h"
 
-enum {
-    RECURSIONS,
-    ROUTING,
-    ALPHA,
-    TEMP,
-    SCORE,
-    BALANCE,
-    KEYS,
-    CAPACITY,
-    EXECUTION,
-    AUX,
-    BALANCING,
-    Z
-};
+enum { DEPTH, ROUTING, ALPHA, TEMP, SCORE, BALANCE, KEYS, CAPACITY, EXECUTION, AUX, BALANCING, Z };
 enum { EXPERT, THRESHOLD, TOKEN };
 
 static bool is(const layer *l, int field)
@@ -49,7 +36,7 @@ static bool is(const layer *l, int field)
 
 static size_t recursions_of(const struct assay_config *c)
 {
-    return (size_t)c->hyper[RECURSIONS];
+    return (size_t)c->hyper[DEPTH];
 }
 
 /* Blocks in front of B, and of B. */
@@ -586,7 +573,7 @@ static double sum_of(const struct assay_config *c, size_t n, bool squares)
 /* Multiply-adds of the middle alone: attention's 2 d of each pair, and those of each row. */
 static void work_is_counted(struct claim *c)
 {
-    static const double d = 16, m = 32, per_row = 4 * 16 * 16 + 3 * 16 * 32;
+    static const double d = 16, per_row = 4 * 16 * 16 + 3 * 16 * 32;
     for (size_t R = 1; R <= 4; R++) {
         struct alone a;
         char text[96];
@@ -601,7 +588,7 @@ static void work_is_counted(struct claim *c)
         claim_true(c, mixing == 2 * d * sum_of(&a.m->config, 12, true),
                    "R = %zu: attention has %.4g of the recursive stack's pairs", R,
                    mixing / (2 * d * 144 * (double)R));
-        claim_true(c, rows == sum_of(&a.m->config, 12, false) && m > 0,
+        claim_true(c, rows == sum_of(&a.m->config, 12, false),
                    "R = %zu: keys, values and feed-forward for %.4g of its tokens, (R + 1) / 2R", R,
                    rows / (12 * (double)R));
     }
