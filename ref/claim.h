@@ -115,6 +115,10 @@ tensor claim_state(struct claim_rule *r, const char *name);
 double claim_trained(struct claim *c, struct assay_model *m, const struct assay_phase *how,
                      uint64_t seed);
 
+/* That of the variant's language model, with those overrides, on texts of 8 tokens, in 60 steps. */
+double claim_texts(struct claim *c, enum assay_optimizer_rule rule, const char *overrides,
+                   double rate);
+
 /* ---- statements ---- */
 bool claim_true(struct claim *c, bool holds, const char *statement, ...)
     __attribute__((format(printf, 3, 4)));

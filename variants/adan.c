@@ -249,40 +249,24 @@ static double lower(double a, double b)
     return a < b ? a : b;
 }
 
-/* The language model's loss after 60 steps, by the paper's rule or AdamW. */
-static double language(struct claim *c, bool adamw, double rate)
-{
-    char text[128];
-    snprintf(text, sizeof text,
-             "rate=%g decay=0 vocab=9 length=8 frame=decoder head=language pad_is_zero=0", rate);
-    struct assay_phase phase = {.name = "short",
-                                .steps = 60,
-                                .batch = 8,
-                                .optimizer = {.rule = adamw ? OPTIMIZER_ADAMW : OPTIMIZER_PAPER,
-                                              .beta1 = 0.9,
-                                              .beta2 = 0.98,
-                                              .eps = 1e-9,
-                                              .clip = 1},
-                                .schedule = {SCHEDULE_CONSTANT, adamw ? rate : 1, 6, 60}};
-    return claim_trained(c, claim_model(c, text), &phase, 1);
-}
-
 /* The same number of steps, each at the best of four rates. b2 = 0 makes it Adam, as claimed above: of
  * the same averages, and of those that Adam is used with. */
 static void not_behind_adam(struct claim *c)
 {
     static const double rate[] = {0.003, 0.01, 0.03, 0.1};
     static const char *const bowls[] = {"", "b2=0", "b1=0.9 b2=0 b3=0.98"};
-    double bowl[3], text[2];
+    double bowl[3] = {0}, text[2] = {0};
     for (size_t i = 0; i < sizeof rate / sizeof *rate; i++) {
+        char overrides[96];
         for (int k = 0; k < 3; k++) {
-            char overrides[96];
             snprintf(overrides, sizeof overrides, "rate=%g decay=0 %s", rate[i], bowls[k]);
             double f = quadratic(c, overrides);
             bowl[k] = i ? lower(bowl[k], f) : f;
         }
         for (int k = 0; k < 2; k++) {
-            double loss = language(c, k == 1, rate[i]);
+            snprintf(overrides, sizeof overrides, "rate=%g decay=0", k ? 0 : rate[i]);
+            double loss =
+                claim_texts(c, k ? OPTIMIZER_ADAMW : OPTIMIZER_PAPER, overrides, k ? rate[i] : 1);
             text[k] = i ? lower(text[k], loss) : loss;
         }
     }

@@ -92,6 +92,9 @@ void mpnn_virtual_node_meets_the_networks(struct claim *c);
 struct graphs { tensor source, target, member; size_t count, nodes; };
 /* x: [rows, d], *e: [m, d], which becomes the last layer's -> [rows, d] */
 tensor mpnn_virtual_node_layers(layer *l, const struct graphs *g, tensor x, tensor *e);
+void muon_meets_the_authors_optimizer(struct claim *c);
+tensor muon_orthogonalised(struct assay_update *u, tensor x);
+tensor muon_direction(struct assay_update *u, tensor g);
 
 tensor performer_features(layer *l, tensor z, bool query, bool port);
 tensor performer_sums(layer *l, tensor q, tensor k, tensor v, bool causal);

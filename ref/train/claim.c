@@ -76,3 +76,19 @@ double claim_trained(struct claim *c, struct assay_model *m, const struct assay_
     trainer_close(&t);
     return ran ? sum / (double)(phase.steps / 4) : (double)NAN;
 }
+
+double claim_texts(struct claim *c, enum assay_optimizer_rule rule, const char *overrides,
+                   double rate)
+{
+    enum { STEPS = 60, WARMUP = 6, BATCH = 8 };
+    char text[256];
+    snprintf(text, sizeof text, "vocab=9 length=8 frame=decoder head=language pad_is_zero=0 %s",
+             overrides);
+    struct assay_phase phase = {
+        .name = "texts",
+        .steps = STEPS,
+        .batch = BATCH,
+        .optimizer = {.rule = rule, .beta1 = 0.9, .beta2 = 0.98, .eps = 1e-9, .clip = 1},
+        .schedule = {SCHEDULE_CONSTANT, rate, WARMUP, STEPS}};
+    return claim_trained(c, claim_model(c, text), &phase, 1);
+}
