@@ -155,6 +155,9 @@ struct assay_batch *batch_random(const struct assay_variant *variant, const stru
                                  size_t samples, size_t length, uint64_t seed);
 void batch_free(struct assay_batch *b);
 /* Room for one more input, zeros, 4 bytes an element; NULL without memory. */
+/* Takes all inputs out: for papers that have none of the frame's. */
+void batch_clear(struct assay_batch *b);
+/* Room for one more input, zeros, 4 bytes an element; NULL without memory. `name` is not copied. */
 void *batch_add(struct assay_batch *b, const char *name, enum assay_type type,
                 struct assay_shape shape);
 

@@ -69,6 +69,17 @@ tensor longformer_attended(layer *l, tensor x);
 
 void mamba_meets_the_model(struct claim *c);
 void mamba_meets_the_scan(struct claim *c);
+void looped_computer_equals_the_interpreter(struct claim *c);
+void looped_computer_accumulates_errors(struct claim *c);
+void looped_computer_runs_programs(struct claim *c);
+void looped_computer_meets_the_code(struct claim *c);
+/* Where the rows of the machine start; numbers have `bits`, codes of tokens g of them. */
+struct looped_rows { size_t bits, g, c, m, a, b, k, pc, p, u, scratch, count; };
+struct looped_sizes { size_t scratch, memory, tokens; struct looped_rows r; };
+struct looped_sizes looped_computer_sizes(const struct assay_config *c);
+tensor looped_computer_load(layer *l);
+tensor looped_computer_layer(layer *l, tensor x, size_t number, tensor *probability);
+tensor looped_computer_run(layer *l, tensor x);
 
 void matformer_meets_the_authors_model(struct claim *c);
 

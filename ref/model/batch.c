@@ -101,9 +101,16 @@ struct assay_batch *batch_random(const struct assay_variant *variant, const stru
     return NULL;
 }
 
+void batch_clear(struct assay_batch *b)
+{
+    for (int i = 0; i < b->inputs; i++)
+        free((void *)(uintptr_t)b->input[i].data);
+    b->inputs = 0;
+}
+
 void batch_free(struct assay_batch *b)
 {
-    for (int i = 0; b && i < b->inputs; i++)
-        free((void *)(uintptr_t)b->input[i].data);
+    if (b)
+        batch_clear(b);
     free(b);
 }
