@@ -50,12 +50,20 @@ tensor reference_position(layer *l, tensor x)
 {
     const struct assay_config *c = config_of(l);
     bool cls = c->pool == POOL_CLS && c->cls_position && c->head != HEAD_LANGUAGE;
-    return add_positions(l, x, c->length + cls);
+    size_t most = c->target_length > c->length ? c->target_length : c->length;
+    return add_positions(l, x, most + cls);
 }
 
-/* Su et al. 2021: pair p of position i turns by i * base^(-2p / width),
- * all in the profile's scalars. */
-struct rotation rotary_tables(layer *l, size_t n, size_t width)
+double rotary_frequency(const layer *l, size_t pair, size_t width)
+{
+    enum assay_profile p = profile_of(l);
+    double log_base = assay_scalar_log(p, assay_scalar(p, config_of(l)->rotary_base));
+    double exponent = assay_scalar_div(p, (double)(2 * pair), (double)width);
+    return assay_scalar_exp(p, -assay_scalar_mul(p, exponent, log_base));
+}
+
+/* Every block asks for the same tables. */
+struct rotation rotation_tables(layer *l, size_t n, size_t pairs, const double *frequency)
 {
     tensor kept = stream_get(l, "rotary.cosine");
     if (kept && dim_of(kept, 0) == n && dim_of(kept, 1) == pairs)
