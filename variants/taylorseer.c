@@ -488,6 +488,11 @@ static const char *legal(const struct assay_config *c)
                : NULL;
 }
 
+static size_t pixels_near(const struct assay_config *c, size_t n)
+{
+    return image_near(n, (size_t)c->hyper[ROWS], (size_t)c->hyper[PATCH]);
+}
+
 static void resolve(struct assay_config *c)
 {
     c->position = POSITION_NONE;
@@ -542,6 +547,6 @@ const struct assay_variant assay_variant_taylorseer = {
         {0}},
     .untested = "FID of DiT-XL/2 (3.41 better than the best cache at 4.53 times the speed) needs the trained model.",
     .computes = samples, .compute = compute, .inputs = inputs,
-    .resolve = resolve, .legal = legal,
+    .resolve = resolve, .legal = legal, .pixels = pixels_near,
 };
 /* clang-format on */

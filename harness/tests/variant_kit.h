@@ -48,7 +48,7 @@ __attribute__((unused)) static bool kit_open_config(struct kit *k,
 {
     char error[400] = "out of memory";
     *k = (struct kit){.length = v && v->pixels ? config->length : length};
-    k->batch = batch_random(config, samples, k->length, 11);
+    k->batch = batch_random(v, config, samples, k->length, 11);
     bool made = k->batch
                 && model_open(&k->model, kernels, v, config, k->batch, 5, error, sizeof error) == 0;
     made = made && tape_open(&k->t, kernels) == 0;
