@@ -100,7 +100,7 @@ static void stages_and_levels(tape *t)
     struct assay_batch *b = NULL;
     bool made =
         config_make(&c, v, "vocab=5 length=64", error, sizeof error) == 0
-        && (b = batch_random(&c, 1, c.length, 1))
+        && (b = batch_random(v, &c, 1, c.length, 1))
         && model_open(&m, assay_kernels_def(ASSAY_F64), v, &c, b, 1, error, sizeof error) == 0;
     const struct assay_entry *e = made ? model_find(&m, "embed.level") : NULL;
     if (e && e->elements == 5)
