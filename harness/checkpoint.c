@@ -3,7 +3,7 @@
  *
  *     metadata:  assay.format, cell (everything that the final bits depend on)
  *     param/ buffer/ draw/ NAME, optimizer/first, /second, /average, /STATE/NAME of a paper's
- *     optimizer: in the profile
+ *     optimizer, teacher/param/ teacher/buffer/ NAME of a paper's stages: in the profile
  *     run/counts U64 [step, correct, counted and steps of the window]
  *     run/numbers F64 [loss of the window, seconds]
  *     curve/step U64, curve/loss and curve/accuracy F64 */
@@ -54,10 +54,30 @@ static enum assay_dtype dtype_of(const struct assay_run *run)
     return run->cell->profile == ASSAY_F64 ? ASSAY_DT_F64 : ASSAY_DT_F32;
 }
 
-static void entry_name(const struct assay_entry *e, char name[NAME_ROOM])
+static void entry_name(const char *whose, const struct assay_entry *e, char name[NAME_ROOM])
 {
     static const char *const prefix[ASSAY_KINDS] = {"param/", "buffer/", "draw/"};
-    snprintf(name, NAME_ROOM, "%s%s", prefix[e->kind], e->name);
+    snprintf(name, NAME_ROOM, "%s%s%s", whose, prefix[e->kind], e->name);
+}
+
+/* What a run holds of a model: all of the student's, what a teacher doesn't share with it. */
+static const char teachers[] = "teacher/";
+static bool is_held(const char *whose, const struct assay_entry *e)
+{
+    return !*whose || e->kind != ASSAY_DRAW;
+}
+
+static void write_entries(const struct assay_run *run, const struct assay_model *m,
+                          const char *whose, struct assay_archive_writer *w)
+{
+    char name[NAME_ROOM];
+    for (size_t i = 0; i < m->entries; i++) {
+        const struct assay_entry *e = &m->entry[i];
+        entry_name(whose, e, name);
+        if (is_held(whose, e))
+            assay_archive_writer_tensor(w, name, dtype_of(run), (size_t)e->shape.rank, e->shape.dim,
+                                        entry_data(m, e));
+    }
 }
 
 static void paper_state_name(const struct assay_state *s, char name[NAME_ROOM])
@@ -71,12 +91,8 @@ static void write_states(const struct assay_run *run, struct assay_archive_write
     const void *const state[STATES] = {run->trainer.first, run->trainer.second,
                                        run->trainer.average};
     char name[NAME_ROOM];
-    for (size_t i = 0; i < m->entries; i++) {
-        const struct assay_entry *e = &m->entry[i];
-        entry_name(e, name);
-        assay_archive_writer_tensor(w, name, dtype_of(run), (size_t)e->shape.rank, e->shape.dim,
-                                    entry_data(m, e));
-    }
+    write_entries(run, m, "", w);
+    write_entries(run, &run->trainer.teacher, teachers, w);
     for (int i = 0; i < STATES; i++)
         if (state[i])
             assay_archive_writer_tensor(w, state_names[i], dtype_of(run), 1,
@@ -150,20 +166,33 @@ static const void *numbers_of(const struct assay_archive *archive, const char *p
     return NULL;
 }
 
+static int read_entries(const struct assay_run *run, const struct assay_model *m, const char *whose,
+                        const struct assay_archive *archive, const char *path, char *error,
+                        size_t room)
+{
+    char name[NAME_ROOM];
+    for (size_t i = 0; i < m->entries; i++) {
+        const struct assay_entry *e = &m->entry[i];
+        if (!is_held(whose, e))
+            continue;
+        entry_name(whose, e, name);
+        const void *from = numbers_of(archive, path, name, dtype_of(run), e->elements, error, room);
+        if (!from)
+            return -1;
+        memcpy(entry_data(m, e), from, e->elements * m->kernels->element);
+    }
+    return 0;
+}
+
 static int read_states(struct assay_run *run, const struct assay_archive *archive, const char *path,
                        char *error, size_t room)
 {
     const struct assay_model *m = &run->model;
     void *const state[STATES] = {run->trainer.first, run->trainer.second, run->trainer.average};
     char name[NAME_ROOM];
-    for (size_t i = 0; i < m->entries; i++) {
-        const struct assay_entry *e = &m->entry[i];
-        entry_name(e, name);
-        const void *from = numbers_of(archive, path, name, dtype_of(run), e->elements, error, room);
-        if (!from)
-            return -1;
-        memcpy(entry_data(m, e), from, e->elements * m->kernels->element);
-    }
+    if (read_entries(run, m, "", archive, path, error, room) != 0
+        || read_entries(run, &run->trainer.teacher, teachers, archive, path, error, room) != 0)
+        return -1;
     for (int i = 0; i < STATES; i++) {
         size_t count = m->elements[ASSAY_PARAMETER];
         const void *from =

@@ -228,7 +228,10 @@ static int pass_through(struct computing *c, const struct assay_batch *batch)
         logits = v->compute(&pass);
     else if (v && v->update)
         logits = update_steps(&pass);
-    else
+    else if (v && v->objective) {
+        loss = v->objective(&pass);
+        logits = pass.output;
+    } else
         loss = model_loss(&pass, &logits);
     if (!tape_error(&c->t) && loss)
         run_backward(c, loss);

@@ -49,6 +49,7 @@ int assay_run_record(struct assay_run *run, double seconds, struct assay_record 
  *         optimizer has none), numbers in the profile
  *     for every state of a paper's optimizer: its name and the parameter's (length u32 each), rank (u32), axes
  *         (u64 each), numbers in the profile
+ *     for every parameter and buffer of a paper's teacher: as of the registry
  *     steps done (u64) */
 void assay_run_hash(const struct assay_run *run, char hex[ASSAY_SHA256_HEX]);
 /* Of data: for each split in order count (u64), length (u64), ids (i32), those of second documents

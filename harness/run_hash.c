@@ -73,6 +73,9 @@ void assay_run_hash(const struct assay_run *run, char hex[ASSAY_SHA256_HEX])
         put_shape(&hash, s->shape);
         put_numbers(&hash, s->data, m->kernels->element, s->elements);
     }
+    for (size_t i = 0; i < t->teacher.entries; i++)
+        if (t->teacher.entry[i].kind != ASSAY_DRAW)
+            put_entry(&hash, &t->teacher, &t->teacher.entry[i]);
     put_integer(&hash, t->step, 8);
     assay_sha256_hex(&hash, hex);
 }

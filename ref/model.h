@@ -238,6 +238,8 @@ struct assay_pass {
     /* denominator of the loss, known before the forward */
     double progress, denominator;
     tensor auxiliary;                         /* out: what layers add to the loss, or NONE */
+    tensor hidden, output;                    /* out: what the head read and what it made, last */
+    struct assay_model *teacher;              /* of an objective with one; it is not trained */
     struct assay_decode *decode;
     /* Tensors that stand for inputs of the batch, for passes after passes on one tape. */
     int givens;
@@ -246,7 +248,7 @@ struct assay_pass {
     struct assay_emission *emission;
     int emissions, emission_room;
 };
-/* From now on `x` is the pass's input `name`. At most ASSAY_GIVENS_MAX names; false: no room. */
+/* From now on `x` is the pass's input `name`; NONE: it has no such input. At most ASSAY_GIVENS_MAX names; false: no room. */
 bool pass_give(struct assay_pass *p, const char *name, tensor x);
 /* Where such a pass starts: a layer without a name, and a new context of its batch. False without memory. */
 bool pass_begin(struct assay_pass *p, layer *l);

@@ -11,6 +11,7 @@
 
 #include "ref/model.h"
 #include "ref/update.h"
+#include "ref/variant.h"
 
 /* Samples: every input has a leading axis of `count`. A shard gathers rows of it. */
 struct assay_data {
@@ -49,7 +50,7 @@ struct assay_optimizer {
  * the first match counts. */
 struct assay_group { const char *pattern; double rate, decay; };
 
-/* NULL objective: model_loss. The objective returns a scalar tensor of pass->t. */
+/* NULL objective: the variant's stages, or model_loss. The objective returns a scalar tensor of pass->t. */
 typedef tensor assay_objective(struct assay_pass *pass, void *context);
 
 struct assay_phase {
@@ -77,6 +78,11 @@ struct assay_trainer {
     void *first, *second, *average;
     struct assay_states states;           /* of a paper's optimizer */
     bool *trainable;                      /* per entry */
+    /* The variant's stages and where they start; `begun` of them have. SIZE_MAX: asked at the next step */
+    struct variant_stage stage[STAGES_MAX];
+    size_t stages, stage_start[STAGES_MAX + 1], begun;
+    void *initial[ASSAY_KINDS];           /* weights at opening, where a stage restarts; else NULL */
+    struct assay_model teacher;           /* zeros where no stage has one */
     double loss, rate, gradient_norm;     /* of the last step */
     /* of the last step: argmax of the logits against label or target */
     size_t correct, counted;

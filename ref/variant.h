@@ -81,6 +81,22 @@ enum claim_class {
     CLAIM_IDENTITY, CLAIM_BOUND, CLAIM_COUNT, CLAIM_NEGATIVE, CLAIM_EXHAUSTIVE, CLAIM_TWO_VARIANT,
     CLAIM_TRAINED, CLAIM_OUTSIDE
 };
+/* A stage of a paper's training; the trainer goes from one to the next. Each has its share of the
+ * steps, the run's schedule over them (with that share of the warm-up), and an optimizer that begins
+ * anew. The objective finds the teacher in the pass: a model of the same weights that are not trained. */
+struct variant_stage {
+    const char *name;
+    double share;                     /* against the others' */
+    tensor (*objective)(struct assay_pass *p);   /* NULL: model_loss */
+    bool restarts;                    /* from the weights that training began with */
+    /* COPY: the weights as the stage before left them. SAME: the stage before's */
+    enum { TEACHER_NONE, TEACHER_SAME, TEACHER_COPY } teacher;
+    /* After each step teacher = keep teacher + (1 - keep) model; 0: it stays */
+    double teacher_keep;
+    const char *trainable;            /* patterns as of assay_phase; NULL: the phase's */
+};
+enum { STAGES_MAX = 8 };
+
 struct claim;
 struct outside_section;
 struct assay_update;
@@ -156,6 +172,11 @@ struct assay_variant {
     bool (*computes)(const struct assay_config *c);
     /* Makes another model of a trained one (ref/transform.h). */
     bool (*transform)(struct assay_transform *x);
+    /* Training in stages; how many. NULL: one, with model_loss. */
+    size_t (*stages)(const struct assay_config *c, struct variant_stage stage[STAGES_MAX]);
+    /* The loss that golden files hold with its gradients, of the inputs that `inputs` adds; their output
+     * is the pass's. NULL: model_loss. */
+    tensor (*objective)(struct assay_pass *p);
     /* The weights are the paper's construction: golden files keep them as they are. */
     bool constructed;
     /* What the variant makes of the configuration, applied last; applying it again changes

@@ -124,6 +124,7 @@ __attribute__((unused)) static struct outcome outcome_of(const struct assay_trai
     for (size_t i = 0; i < t->states.count; i++)
         keep_bytes(&o, t->states.state[i]->data,
                    t->states.state[i]->elements * m->kernels->element);
+    keep_bytes(&o, t->teacher.data[ASSAY_PARAMETER], state_bytes(m));
     keep_bytes(&o, &t->loss, sizeof t->loss);
     return o;
 }

@@ -81,6 +81,8 @@ static tensor apply_head(layer *l, tensor x)
     size_t mark = layer_enter(l, "head");
     tensor y = x ? l->model->slot.head(l, x) : TENSOR_NONE;
     layer_leave(l, mark);
+    l->context->pass->hidden = x;
+    l->context->pass->output = y;
     return y;
 }
 

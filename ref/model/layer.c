@@ -181,6 +181,10 @@ static const struct assay_input *find_input(const layer *l, const char *name)
 
 bool has_input(const layer *l, const char *name)
 {
+    const struct assay_pass *p = l->context->pass;
+    for (int i = 0; i < p->givens; i++)
+        if (strcmp(p->given[i].name, name) == 0)
+            return p->given[i].value != TENSOR_NONE;
     return find_input(l, name) != NULL;
 }
 

@@ -118,6 +118,21 @@ double optimizer_norm(const struct assay_trainer *t, const void *gradient);
 int optimizer_apply(struct assay_trainer *t, const void *gradient, size_t step);
 size_t optimizer_bytes(const struct assay_trainer *t);
 
+void optimizer_reset(struct assay_trainer *t); /* states as at opening */
+/* Patterns of what is trained; NULL: the phase's. -1 and a message */
+int optimizer_choose(struct assay_trainer *t, const char *patterns);
+
+/* ---- stages.c ---- */
+
+int stages_open(struct assay_trainer *t); /* -1 and a message */
+void stages_close(struct assay_trainer *t);
+/* Before a step: the stage that it is in begins if it hasn't. -1 and a message */
+int stages_advance(struct assay_trainer *t);
+const struct variant_stage *stage_of(const struct assay_trainer *t); /* NULL: there are none */
+/* The schedule now; *first: steps before its first */
+struct assay_schedule stages_schedule(const struct assay_trainer *t, size_t *first);
+void stages_follow(struct assay_trainer *t); /* the teacher, after a step */
+
 /* ---- buffers.c ---- */
 
 int buffers_ready(struct assay_trainer *t); /* -1: out of memory for buffers_apply */

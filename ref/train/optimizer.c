@@ -32,9 +32,10 @@ static size_t mark_trainable(struct assay_trainer *t, const char *pattern)
     return count;
 }
 
-static int choose_trainable(struct assay_trainer *t)
+int optimizer_choose(struct assay_trainer *t, const char *patterns)
 {
-    const char *from = t->phase->trainable ? t->phase->trainable : "*";
+    const char *own = patterns ? patterns : t->phase->trainable, *from = own ? own : "*";
+    memset(t->trainable, 0, t->model->entries * sizeof *t->trainable);
     for (size_t length; *(from += strspn(from, " \t\n")); from += length) {
         char pattern[ASSAY_NAME_MAX];
         length = strcspn(from, " \t\n");
@@ -46,7 +47,7 @@ static int choose_trainable(struct assay_trainer *t)
         }
         memcpy(pattern, from, length);
         pattern[length] = '\0';
-        if (mark_trainable(t, pattern) == 0 && t->phase->trainable) {
+        if (mark_trainable(t, pattern) == 0 && own) {
             snprintf(t->error, sizeof t->error, "trainable: the pattern '%s' matches no parameter",
                      pattern);
             return -1;
@@ -189,7 +190,7 @@ int optimizer_open(struct assay_trainer *t)
     }
     for (size_t i = 0; i < m->entries; i++)
         t->workers->group[i] = group_of(t->phase, m->entry[i].name);
-    if (choose_trainable(t) != 0)
+    if (optimizer_choose(t, NULL) != 0)
         return -1;
     return paper ? open_paper(t) : 0;
 }
@@ -210,11 +211,25 @@ void optimizer_close(struct assay_trainer *t)
     t->first = t->second = t->average = NULL;
 }
 
+void optimizer_reset(struct assay_trainer *t)
+{
+    size_t bytes = parameter_bytes(t->model);
+    if (t->first)
+        memset(t->first, 0, bytes);
+    if (t->second)
+        memset(t->second, 0, bytes);
+    if (t->average)
+        memcpy(t->average, t->model->data[ASSAY_PARAMETER], bytes);
+    states_reset(&t->states, t->model->kernels);
+}
+
 size_t optimizer_bytes(const struct assay_trainer *t)
 {
-    size_t bytes = parameter_bytes(t->model)
-                   * (size_t)(1 + (t->first != NULL) + (t->second != NULL) + (t->average != NULL)
-                              + (t->workers->updated != NULL));
+    size_t bytes =
+        parameter_bytes(t->model)
+        * (size_t)(1 + (t->first != NULL) + (t->second != NULL) + (t->average != NULL)
+                   + (t->workers->updated != NULL) + (t->initial[ASSAY_PARAMETER] != NULL)
+                   + (t->teacher.data[ASSAY_PARAMETER] != NULL));
     for (size_t i = 0; i < t->states.count; i++)
         bytes += 2 * t->states.state[i]->elements * t->model->kernels->element;
     return bytes + (t->workers->updated ? t->workers->scratch.counts.bytes : 0);

@@ -178,10 +178,14 @@ static struct assay_pass pass_of(struct worker *w, const struct assay_trainer *t
     w->t.samples = batch->inputs ? batch->input[0].shape.dim[0] : 0;
     if (job->train) /* zero bits are +0 in both profiles */
         memset(w->gradient, 0, t->model->elements[ASSAY_PARAMETER] * t->model->kernels->element);
+    const struct variant_stage *stage = stage_of(t);
     return (struct assay_pass){
         .model = t->model,
         .t = &w->t,
         .batch = batch,
+        .teacher = stage && stage->teacher != TEACHER_NONE
+                       ? (struct assay_model *)(uintptr_t)&t->teacher
+                       : NULL,
         .trainable = t->trainable,
         .train = job->train,
         .progress = t->phase->steps ? (double)t->step / (double)t->phase->steps : 0,
@@ -190,6 +194,17 @@ static struct assay_pass pass_of(struct worker *w, const struct assay_trainer *t
         .emission = job->train ? w->emission : NULL,
         .emission_room = w->emission_room,
     };
+}
+
+/* Without logits where it is not the model's own. */
+static tensor loss_of(const struct assay_trainer *t, struct assay_pass *pass, tensor *logits)
+{
+    const struct variant_stage *stage = stage_of(t);
+    if (pass->train && t->phase->objective)
+        return t->phase->objective(pass, t->phase->context);
+    if (pass->train && stage && stage->objective)
+        return stage->objective(pass);
+    return model_loss(pass, logits);
 }
 
 int shard_run(struct worker *w, const struct assay_trainer *t, const struct job *job, size_t i)
@@ -201,8 +216,7 @@ int shard_run(struct worker *w, const struct assay_trainer *t, const struct job 
         return failed(w, "out of memory for a shard's rows");
     struct assay_pass pass = pass_of(w, t, job, &batch);
     tensor logits = TENSOR_NONE;
-    bool own = t->phase->objective && job->train;
-    tensor loss = own ? t->phase->objective(&pass, t->phase->context) : model_loss(&pass, &logits);
+    tensor loss = loss_of(t, &pass, &logits);
     if (!tape_error(&w->t) && elements_of(loss) != 1)
         return failed(w, "objective: expected a loss of one element");
     if (job->train)

@@ -83,7 +83,7 @@ int trainer_open(struct assay_trainer *t, struct assay_model *model,
     t->workers = calloc(1, sizeof *t->workers);
     if (!t->workers)
         snprintf(t->error, sizeof t->error, "out of memory");
-    if (t->workers && fill_workers(t) == 0 && optimizer_open(t) == 0)
+    if (t->workers && fill_workers(t) == 0 && optimizer_open(t) == 0 && stages_open(t) == 0)
         return 0;
     trainer_close(t);
     return -1;
@@ -94,6 +94,7 @@ void trainer_close(struct assay_trainer *t)
 {
     struct assay_workers *p = t->workers;
     optimizer_close(t);
+    stages_close(t);
     if (!p)
         return;
     workers_close(p);
@@ -181,6 +182,8 @@ int trainer_step(struct assay_trainer *t)
         .train = true,
     };
     t->error[0] = '\0';
+    if (stages_advance(t) != 0)
+        return -1;
     if (workers_run(p, t, &job) != 0)
         return fail(t, p->error);
     void *gradient = merge_finish(&p->merge);
@@ -191,10 +194,13 @@ int trainer_step(struct assay_trainer *t)
         return fail(t, "out of memory for buffer updates");
     add_up(t);
     t->gradient_norm = norm;
-    t->rate = schedule_rate(&t->phase->schedule, t->step + 1);
-    if (optimizer_apply(t, clipped(t, gradient), t->step + 1) != 0)
+    size_t first;
+    struct assay_schedule schedule = stages_schedule(t, &first);
+    t->rate = schedule_rate(&schedule, t->step - first + 1);
+    if (optimizer_apply(t, clipped(t, gradient), t->step - first + 1) != 0)
         return fail(t, tape_error(&p->scratch));
     buffers_apply(t);
+    stages_follow(t);
     t->step++;
     return 0;
 }
