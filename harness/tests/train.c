@@ -119,6 +119,78 @@ static void two_phases(void)
     free(before);
 }
 
+/* Eight steps in three stages, two each before the third; stopped and gone on with after `stop`. */
+static struct outcome staged(size_t stop, size_t threads)
+{
+    const struct assay_variant *v = variant_find("self_distillation");
+    struct assay_data data = samples_data(SAMPLES);
+    struct assay_model m = make_model(assay_kernels_cpu(ASSAY_F32, NULL), v, tiny, 3),
+                       other = make_model(assay_kernels_cpu(ASSAY_F32, NULL), v, tiny, 3);
+    struct assay_phase phase = make_phase(&data);
+    struct assay_trainer t, later;
+    phase.steps = 8;
+    bool holds = open_or_say(&t, &m, &phase, 1, threads) && run_steps(&t, stop)
+                 && open_or_say(&later, &other, &phase, 1, threads);
+    if (holds && stop < 8) {
+        memcpy(other.data[ASSAY_PARAMETER], m.data[ASSAY_PARAMETER], state_bytes(&m));
+        memcpy(later.teacher.data[ASSAY_PARAMETER], t.teacher.data[ASSAY_PARAMETER],
+               state_bytes(&m));
+        memcpy(later.first, t.first, state_bytes(&m));
+        memcpy(later.second, t.second, state_bytes(&m));
+        later.step = stop;
+        holds = run_steps(&later, 8 - stop);
+    }
+    struct outcome o = {0};
+    if (holds)
+        o = outcome_of(stop < 8 ? &later : &t);
+    trainer_close(&t);
+    trainer_close(&later);
+    model_close(&m);
+    model_close(&other);
+    return o;
+}
+
+static void stages(void)
+{
+    struct outcome whole = staged(8, 1), threads = staged(8, 3);
+    bool holds = true;
+    ok(same_outcome(&whole, &threads),
+       "stages: the same bits with 1 and 3 threads, teacher included");
+    for (size_t stop = 1; stop < 8; stop++) {
+        struct outcome resumed = staged(stop, 1);
+        holds &= same_outcome(&whole, &resumed);
+        free(resumed.bytes);
+    }
+    ok(holds, "stages: and of a run that is stopped anywhere and continued by a fresh trainer");
+    free(whole.bytes);
+    free(threads.bytes);
+}
+
+static size_t one_that_follows(const struct assay_config *c, struct variant_stage *stage)
+{
+    (void)c;
+    stage[0] = (struct variant_stage){
+        .name = "following", .share = 1, .teacher = TEACHER_COPY, .teacher_keep = 0.5};
+    return 1;
+}
+
+static void following_teacher(void)
+{
+    static const struct assay_variant follower = {.id = "follower", .stages = one_that_follows};
+    struct assay_data data = samples_data(SAMPLES);
+    struct assay_model m = make_model(assay_kernels_def(ASSAY_F32), &follower, tiny, 3);
+    struct assay_phase phase = make_phase(&data);
+    struct assay_trainer t;
+    const float *weight = m.data[ASSAY_PARAMETER];
+    float before = weight[0];
+    bool holds = open_or_say(&t, &m, &phase, 1, 1) && run_steps(&t, 1);
+    const float *teacher = t.teacher.data[ASSAY_PARAMETER];
+    ok(holds && weight[0] != before && teacher[0] == 0.5f * before + 0.5f * weight[0],
+       "stages: a teacher that follows is the average of its weights and the model's");
+    trainer_close(&t);
+    model_close(&m);
+}
+
 static void learning(void)
 {
     struct assay_data data = samples_data(SAMPLES);
@@ -311,6 +383,8 @@ int main(void)
     schedules();
     default_shards();
     two_phases();
+    stages();
+    following_teacher();
     learning();
     language_denominator();
     failures();

@@ -1,0 +1,478 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Self-distillation for further pre-training: a teacher is pre-trained further on the inputs of the
+ * task, then a student starts again from the first weights with the same loss and a pull towards the
+ * teacher's hidden states, and is fine-tuned.
+ * Lee et al. 2023, arXiv:2210.02871; settled by the paper (there is no code that we used).
+ *
+ *     1. teacher        min L_mask(w)                                          from w_0 to w_T
+ *     2. student        min L_mask(w) + |f_w(x) - f_(w_T)(x)|^2, averaged over tokens   from w_0
+ *        (`rounds` times: the student is the next round's teacher)
+ *     3. fine-tuning    min the task's loss(w)
+ *
+ *     L_mask: of each sample the mean of -log p(x_k | x^) over its masked tokens; x^ has a learned vector
+ *     in their place, and f_w(x), the final hidden states, are of x, not of x^
+ *
+ * Replaces the objective. Both heads, the decoder's (hidden -> vocabulary) and the task's, are linear. A
+ * sample without a masked token contributes 0. Padding (id 0) is neither masked nor counted. The number
+ * T of steps is a share of the run's, so that a run of this paper is as long as any other's; the initial
+ * weights are random, where the paper's are pre-trained. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ref/claim.h"
+
+/* x + positions, with the mask's vector for masked tokens. x: [b, n, d] */
+static tensor position(layer *l, tensor x)
+{
+    size_t d = x ? width_of(x) : 0;
+    tensor vector = param(l, "mask", SHAPE(d), init_normal(config_of(l)->embed_deviation));
+    if (x && has_input(l, "masked")) {
+        tensor z = input(l, "masked"); /* a CLS token in front is not masked */
+        z = pad(l->t, z, 1, dim_of(x, 1) - dim_of(z, 1), 0);
+        z = reshape(l->t, z, SHAPE(dim_of(x, 0), dim_of(x, 1), 1));
+        tensor seen = multiply(l->t, x, offset(l->t, negate(l->t, z), 1));
+        x = add(l->t, seen, multiply(l->t, z, vector));
+    }
+    return assay_reference_slots.position(l, x);
+}
+
+/* The decoder's logits where tokens are masked, else the task's. Both are declared. */
+static tensor heads(layer *l, tensor x)
+{
+    bool masked = has_input(l, "masked");
+    tensor y = masked || l->model->declaring
+                   ? apply_linear(l, "decoder", x, config_of(l)->vocab, true)
+                   : TENSOR_NONE;
+    return masked ? y : assay_reference_slots.head(l, x);
+}
+
+/* ---- objectives ---- */
+
+static tensor ids_of_pass(struct assay_pass *p)
+{
+    layer l = {.model = p->model,
+               .t = p->t,
+               .context = &(struct assay_context){.pass = p, .batch = p->batch}};
+    return input(&l, "ids");
+}
+
+/* x [b, n or 1 + n, w] -> [b, n, w], without a CLS token in front */
+static tensor tokens_of(struct assay_pass *p, tensor x)
+{
+    tensor ids = ids_of_pass(p);
+    size_t n = ids ? dim_of(ids, 1) : 0;
+    return x && ids ? slice(p->t, x, 1, dim_of(x, 1) - n, n) : TENSOR_NONE;
+}
+
+/* [b, n]: x, and 0 for padding */
+static tensor unpadded(struct assay_pass *p, tensor x)
+{
+    tensor ids = ids_of_pass(p);
+    if (!x || !ids || !p->model->config.pad_is_zero)
+        return x;
+    tensor zeros = tape_filled(p->t, x->shape, 0);
+    return choose(p->t, nonzero(p->t, ids), x, zeros);
+}
+
+/* z [b, n]: 1 with the mask's probability */
+static tensor drawn_mask(struct assay_pass *p)
+{
+    tensor ids = ids_of_pass(p);
+    double rate = p->model->config.hyper[0];
+    if (!ids)
+        return TENSOR_NONE;
+    tensor u = uniform_draws(p->t, SHAPE(dim_of(ids, 0), dim_of(ids, 1)), "mask");
+    return unpadded(p, floor_of(p->t, offset(p->t, u, rate)));
+}
+
+/* x, weight [b, n] -> over samples, the sum of sum(weight x) / max(1, sum weight), over the denominator */
+static tensor mean_where(struct assay_pass *p, tensor x, tensor weight)
+{
+    tape *t = p->t;
+    tensor count = sum_over(t, weight, -1);
+    count = maximum(t, count, tape_filled(t, SHAPE(1, 1), 1));
+    tensor mean = divide(t, sum_over(t, multiply(t, x, weight), -1), count);
+    return divide_by(t, sum_all(t, mean), p->denominator);
+}
+
+/* z [b, n] */
+static tensor masked_loss(struct assay_pass *p, tensor z)
+{
+    tape *t = p->t;
+    pass_give(p, "masked", z);
+    tensor y = tokens_of(p, model_forward(p)), ids = ids_of_pass(p);
+    pass_give(p, "masked", TENSOR_NONE);
+    if (!y || !ids)
+        return TENSOR_NONE;
+    tensor target = reshape(t, ids, SHAPE(dim_of(y, 0), dim_of(y, 1), 1));
+    tensor right = take_last(t, y, target), all = log_sum_exp(t, y, -1, TENSOR_NONE);
+    all = reshape(t, all, right->shape);
+    return mean_where(p, reshape(t, subtract(t, all, right), z->shape), z);
+}
+
+/* h: f_w(x), taught: f_(w_T)(x) [b, n, d] */
+static tensor distance(struct assay_pass *p, tensor h, tensor taught)
+{
+    tape *t = p->t;
+    if (!h || !taught)
+        return TENSOR_NONE;
+    struct assay_shape tokens = SHAPE(dim_of(h, 0), dim_of(h, 1));
+    tensor squares = sum_over(t, square(t, subtract(t, h, stop_gradient(t, taught))), -1);
+    squares = reshape(t, squares, tokens);
+    return mean_where(p, squares, unpadded(p, tape_filled(t, tokens, 1)));
+}
+
+static tensor hidden_of(struct assay_pass *p)
+{
+    return model_forward(p) ? tokens_of(p, p->hidden) : TENSOR_NONE;
+}
+
+static tensor student_loss(struct assay_pass *p, tensor z, tensor taught)
+{
+    tensor pull = distance(p, hidden_of(p), taught);
+    return add(p->t, masked_loss(p, z), pull);
+}
+
+static tensor pretraining(struct assay_pass *p)
+{
+    return masked_loss(p, drawn_mask(p));
+}
+
+static tensor distillation(struct assay_pass *p)
+{
+    struct assay_pass teaching = {
+        .model = p->teacher, .t = p->t, .batch = p->batch, .denominator = p->denominator};
+    tensor z = drawn_mask(p);
+    return student_loss(p, z, hidden_of(&teaching));
+}
+
+/* Golden files: the student's loss of a mask and a teacher's hidden states that are given. */
+static tensor given(struct assay_pass *p)
+{
+    layer l = {.model = p->model,
+               .t = p->t,
+               .context = &(struct assay_context){.pass = p, .batch = p->batch}};
+    tensor z = input(&l, "mask");
+    return student_loss(p, z, input(&l, "teacher"));
+}
+
+static bool inputs(struct assay_batch *b, const struct assay_config *c, struct assay_rng *rng,
+                   size_t samples, size_t length)
+{
+    const int32_t *ids = b->input[0].data;
+    size_t tokens = samples * length, states = tokens * c->stream;
+    double *value = malloc((states + 1) * sizeof *value);
+    void *mask = batch_add(b, "mask", ASSAY_REAL, SHAPE(samples, length)),
+         *teacher = batch_add(b, "teacher", ASSAY_REAL, SHAPE(samples, length, c->stream));
+    for (size_t i = 0; value && i < tokens; i++)
+        value[i] = (double)assay_rng_uniform(rng) < c->hyper[0] && (ids[i] || !c->pad_is_zero);
+    if (value && mask && teacher)
+        assay_kernels_def(ASSAY_F32)->from_f64(tokens, value, mask);
+    if (value && mask && teacher)
+        assay_rng_normals(rng, states, teacher);
+    free(value);
+    return value && mask && teacher;
+}
+
+static size_t stages(const struct assay_config *c, struct variant_stage *stage)
+{
+    static const char encoder[] = "embed.* block.* final.* head.decoder.*";
+    size_t rounds = (size_t)c->hyper[1], count = 0;
+    double share = c->hyper[2], rest = 1 - share * (double)(1 + rounds);
+    stage[count++] = (struct variant_stage){
+        .name = "teacher", .share = share, .objective = pretraining, .trainable = encoder};
+    for (size_t i = 0; i < rounds; i++)
+        stage[count++] = (struct variant_stage){.name = "student",
+                                                .share = share,
+                                                .objective = distillation,
+                                                .restarts = true,
+                                                .teacher = TEACHER_COPY,
+                                                .trainable = encoder};
+    stage[count++] = (struct variant_stage){.name = "fine-tuning", .share = rest};
+    return count;
+}
+
+/* ---- claims ---- */
+
+enum { TEXTS = 16, STEPS = 40, LONG = 400 };
+
+/* A run over random texts, as far as it is asked to go. */
+struct run {
+    struct assay_trainer t;
+    struct assay_data data;
+    struct assay_phase phase;
+    struct assay_model *model;
+};
+
+static void release_run(void *r)
+{
+    trainer_close(&((struct run *)r)->t);
+    free(r);
+}
+
+static bool advance(struct claim *c, struct run *r, size_t steps)
+{
+    bool ran = true;
+    while (ran && r->t.step < steps)
+        ran = trainer_step(&r->t) == 0;
+    return ran || claim_true(c, false, "a step: %s", r->t.error);
+}
+
+static struct run *run_of(struct claim *c, const char *overrides, uint64_t seed, size_t steps)
+{
+    struct run *r = calloc(1, sizeof *r);
+    struct assay_model *m = r ? claim_model(c, overrides) : NULL;
+    const struct assay_batch *b = claim_batch(c, m, TEXTS, m ? m->config.length : 0, seed);
+    if (!r || !claim_own(c, release_run, r) || !b)
+        return NULL;
+    model_initialise(m, seed);
+    r->model = m;
+    r->data = (struct assay_data){.count = TEXTS, .inputs = b->inputs};
+    memcpy(r->data.input, b->input, sizeof r->data.input);
+    r->phase = (struct assay_phase){
+        .name = "run",
+        .data = &r->data,
+        .steps = steps,
+        .batch = TEXTS,
+        .optimizer = {.rule = OPTIMIZER_ADAMW, .beta1 = 0.9, .beta2 = 0.98, .eps = 1e-9},
+        .schedule = {SCHEDULE_CONSTANT, 0.003, 1, steps}};
+    if (trainer_open(&r->t, m, &r->phase, seed, 1) == 0)
+        return r;
+    claim_true(c, false, "a run: %s", r->t.error);
+    return NULL;
+}
+
+/* An objective's pass, with m's gradients; teacher NULL: none. */
+static struct claim_pass *objective_of(struct claim *c, struct assay_model *m,
+                                       struct assay_model *teacher,
+                                       tensor (*objective)(struct assay_pass *))
+{
+    const struct assay_batch *b = claim_batch(c, m, 2, m->config.length, 7);
+    struct claim_pass *p = claim_blank(c, m, b, 2, m->config.length);
+    if (!p)
+        return NULL;
+    p->pass.teacher = teacher;
+    p->pass.denominator = 2;
+    p->output = objective(&p->pass);
+    tape_backward(p->pass.t, p->output);
+    if (tape_error(p->pass.t))
+        claim_true(c, false, "an objective: %s", tape_error(p->pass.t));
+    return tape_error(p->pass.t) ? NULL : p;
+}
+
+/* max |gradients of a - of b|, over all parameters */
+static double gradients_apart(struct claim *c, struct claim_pass *a, struct claim_pass *b)
+{
+    double most = 0, size;
+    for (size_t i = 0; i < a->pass.model->entries; i++) {
+        const struct assay_entry *e = &a->pass.model->entry[i];
+        if (e->kind != ASSAY_PARAMETER)
+            continue;
+        tensor one = claim_gradient(c, a, e->name);
+        double d = claim_distance(c, one, claim_gradient(c, b, e->name), &size);
+        most = d > most ? d : most;
+    }
+    return most;
+}
+
+/* Where the teacher is the student, and where it is not. */
+static void equal_weights_add_nothing(struct claim *c)
+{
+    struct assay_model *m = claim_model(c, ""), *other = claim_model(c, "");
+    if (!m || !other)
+        return;
+    model_initialise(other, 2);
+    struct claim_pass *plain = objective_of(c, m, NULL, pretraining),
+                      *same = objective_of(c, m, m, distillation),
+                      *apart = objective_of(c, m, other, distillation);
+    if (!plain || !same || !apart)
+        return;
+    claim_equal_bits(c, plain->pass.t, plain->output, same->output, "losses with and without it");
+    claim_true(c, !(gradients_apart(c, plain, same) > 0), "gradients with and without it");
+    claim_true(c, gradients_apart(c, plain, apart) > 1e-3, "another teacher's differ by %.3g",
+               gradients_apart(c, plain, apart));
+}
+
+/* L = |h - g|^2 / tokens: 4 L at twice the distance, gradient 2 (h - g) / tokens. */
+static void pull_is_quadratic(struct claim *c)
+{
+    struct assay_model *m = claim_model(c, "pad_is_zero=0");
+    struct claim_pass *p =
+        m ? claim_blank(c, m, claim_batch(c, m, 2, m->config.length, 1), 2, m->config.length)
+          : NULL;
+    if (!p)
+        return;
+    tape *t = p->pass.t;
+    struct assay_shape shape = SHAPE(2, m->config.length, m->config.width);
+    tensor h = claim_random(c, t, shape, 1), g = claim_random(c, t, shape, 2);
+    tensor difference = subtract(t, h, g), zero = tape_filled(t, shape, 0);
+    tensor pull = distance(&p->pass, h, g);
+    tensor twice = distance(&p->pass, scale(t, difference, 2), zero);
+    /* Sums of n d squares; the difference is rounded twice. */
+    double units = 2 * (double)elements_of(h) + 8;
+    claim_close(c, twice, scale(t, pull, 4), units, 0, "at twice the distance, and four times it");
+    tape_backward(t, pull);
+    double *value = tape_allocate(t, elements_of(h) * sizeof *value);
+    bool arrived = value && gradient_read(t, h, value);
+    /* The denominator is 1: of n tokens in each sample. */
+    tensor slope = divide_by(t, scale(t, difference, 2), (double)m->config.length);
+    if (claim_true(c, arrived && !gradient_read(t, g, value), "no gradient reaches the teacher")) {
+        gradient_read(t, h, value);
+        claim_close(c, claim_values(c, t, shape, value), slope, 8, 0, "gradient, 2 (h - g) / n");
+    }
+}
+
+static bool same_weights(const struct assay_model *m, const void *a, const void *b)
+{
+    return memcmp(a, b, m->elements[ASSAY_PARAMETER] * m->kernels->element) == 0;
+}
+
+/* One step into each stage: what the student starts from, and who teaches. */
+static void stages_in_order(struct claim *c)
+{
+    struct run *r = run_of(c, "rounds=2 share=0.25", 1, STEPS);
+    size_t bytes = r ? r->model->elements[ASSAY_PARAMETER] * r->model->kernels->element : 0;
+    char *first = malloc(bytes + 1), *left = malloc(bytes + 1);
+    const char *stage[] = {"teacher", "first student", "second student"};
+    bool runs = r && first && left;
+    if (runs)
+        memcpy(first, r->model->data[ASSAY_PARAMETER], bytes);
+    for (size_t i = 1; runs && i <= 2; i++) {
+        runs = advance(c, r, i * STEPS / 4);
+        memcpy(left, r->model->data[ASSAY_PARAMETER], bytes);
+        r->phase.schedule.base = 0; /* a step that changes nothing shows where it starts */
+        runs = runs && advance(c, r, i * STEPS / 4 + 1);
+        claim_true(c, same_weights(r->model, r->model->data[ASSAY_PARAMETER], first),
+                   "the %s starts from the first weights, decoder and all", stage[i]);
+        r->phase.schedule.base = 0.003;
+        runs = runs && advance(c, r, (i + 1) * STEPS / 4);
+        claim_true(c, same_weights(r->model, r->t.teacher.data[ASSAY_PARAMETER], left),
+                   "and is taught to its end by the %s, as that was", stage[i - 1]);
+        claim_true(c, !same_weights(r->model, left, first), "which had moved");
+    }
+    free(first);
+    free(left);
+}
+
+/* |w - w_0| over what both stages train, at the end of each. */
+static double moved(struct claim *c, struct run *r, size_t steps)
+{
+    double *now, *then, sum = 0;
+    const struct assay_model *m = r->model;
+    size_t n = m->elements[ASSAY_PARAMETER];
+    if (!advance(c, r, steps))
+        return (double)NAN;
+    now = malloc((n + 1) * sizeof *now);
+    then = malloc((n + 1) * sizeof *then);
+    if (now && then) {
+        m->kernels->to_f64(n, m->data[ASSAY_PARAMETER], now);
+        m->kernels->to_f64(n, r->t.initial[ASSAY_PARAMETER], then);
+    }
+    for (size_t i = 0; now && then && i < n; i++)
+        sum += (now[i] - then[i]) * (now[i] - then[i]);
+    free(now);
+    free(then);
+    return assay_scalar_sqrt(ASSAY_F64, sum);
+}
+
+static void student_stays_nearer(struct claim *c)
+{
+    for (uint64_t seed = 1; seed <= 4; seed++) {
+        struct run *r = run_of(c, "rounds=1 share=0.45", seed, LONG);
+        if (!r)
+            return;
+        double teacher = moved(c, r, LONG * 9 / 20), student = moved(c, r, LONG * 9 / 10);
+        claim_true(c, student < teacher, "seed %d: the student moves by %.4f, the teacher by %.4f",
+                   (int)seed, student, teacher);
+    }
+}
+
+/* Forward passes: f(x) and f(x^) of the student, f(x) of the teacher; of the first two a backward. */
+static void cost_of_a_step(struct claim *c)
+{
+    struct assay_model *m = claim_model(c, ""), *other = claim_model(c, "");
+    struct claim_pass *plain = m && other ? objective_of(c, m, NULL, pretraining) : NULL,
+                      *distilled = plain ? objective_of(c, m, other, distillation) : NULL;
+    struct claim_pass *alone = distilled ? claim_output(c, c->variant, "") : NULL;
+    if (!alone)
+        return;
+    uint64_t forward = alone->pass.t->counts.multiply_adds;
+    tensor zeros = tape_filled(alone->pass.t, alone->pass.hidden->shape, 1);
+    claim_backward(c, alone, 1, &alone->pass.hidden, &zeros);
+    uint64_t both = alone->pass.t->counts.multiply_adds;
+    uint64_t extra = distilled->pass.t->counts.multiply_adds - plain->pass.t->counts.multiply_adds;
+    claim_true(c, extra == both + forward,
+               "a pass forward and backward (%llu multiply-adds) and one forward (%llu) more than "
+               "pre-training's",
+               (unsigned long long)both, (unsigned long long)forward);
+}
+
+/* ---- descriptor ---- */
+
+static const char *legal(const struct assay_config *c)
+{
+    double rounds = c->hyper[1];
+    if (c->frame != FRAME_ENCODER || c->inputs != INPUTS_IDS || c->head != HEAD_CLASSIFY)
+        return "expected an encoder that classifies tokens' ids";
+    if (!c->final_norm)
+        return "expected a final norm, whose output is distilled";
+    if (rounds > STAGES_MAX - 2 || rounds != (double)(size_t)rounds)
+        return "rounds: expected a whole number of at most 6";
+    return c->hyper[2] * (1 + rounds) < 1
+               ? NULL
+               : "share: expected less than 1 / (1 + rounds), for fine-tuning";
+}
+
+static double extra_parameters(const struct assay_config *c)
+{
+    return (double)(c->stream + c->stream * c->vocab + c->vocab);
+}
+
+/* clang-format off */
+#define TINY "preset=pre_ln layers=1 width=8 heads=2 hidden=8 vocab=7 length=16 classes=3 "
+
+const struct assay_variant assay_variant_self_distillation = {
+    .id = "self_distillation",
+    .title = "Self-Distillation for Further Pre-training of Transformers",
+    .authors = "Lee et al. 2023",
+    .idea = "A model is pre-trained further on the task's inputs; a student starts again from the first "
+            "weights, pulled towards that teacher's hidden states, and is fine-tuned.",
+    .equations = "w_T: min L_mask(w) from w_0;  student: min L_mask(w) + |f_w(x) - f_(w_T)(x)|^2 from "
+                 "w_0;  fine-tuning: min L_task(w)",
+    .source = {"arXiv:2210.02871", NULL, "the paper", CONFIDENCE_MEDIUM},
+    .kind = KIND_TRAINING, .family = "pretraining", .replaces = "objective",
+    .slot = {.position = position, .head = heads},
+    .inputs = inputs, .objective = given, .stages = stages,
+    .hypers = (const struct variant_hyper[]){
+        {"mask", "probability that a token is masked", 0.15, 0.3, FRACTION},
+        {"rounds", "students, one after the other", 1, 1, AT_LEAST_1},
+        {"share", "T as a share of the run, of each stage before fine-tuning", 0.25, 0.25, FRACTION},
+        {0}},
+    .settings = (const struct variant_setting[]){
+        {"default", TINY},
+        {"rounds", TINY "rounds=2 share=0.2"},
+        {0}},
+    .properties = (const struct variant_property[]){
+        {PROPERTY_SAMPLE_INDEPENDENT, HOLDS_BITS, 0, NULL, "the reference's"},
+        {PROPERTY_DIFFERENTIABLE, HOLDS_ROUNDING, 0, NULL, "the student's loss"},
+        {0}},
+    .claims = (const struct variant_claim[]){
+        {CLAIM_IDENTITY, "a teacher of equal weights changes neither loss nor gradient",
+         equal_weights_add_nothing, 0},
+        {CLAIM_IDENTITY, "the pull is quadratic, and none reaches the teacher", pull_is_quadratic,
+         0},
+        {CLAIM_IDENTITY, "students start from the first weights; each teaches the next",
+         stages_in_order, 0},
+        {CLAIM_COUNT, "a step has three passes forward and two backward", cost_of_a_step, 0},
+        {CLAIM_TRAINED, "after 180 steps each the student is nearer to the first weights than its teacher",
+         student_stays_nearer, ASSAY_F32},
+        {0}},
+    .untested = "Accuracies on images and texts need the pre-trained models. That the student is nearer to the first "
+                "weights holds with AdamW after some hundred steps; after 18, or with SGD, it has moved further "
+                "than its teacher. The bound of section 4 is about "
+                "a linear model that the paper doesn't train.",
+    .legal = legal,
+    .extra_parameters = extra_parameters,
+};
+/* clang-format on */
