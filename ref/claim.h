@@ -110,14 +110,33 @@ struct claim_rule *claim_rule(struct claim *c, const char *overrides, const char
 /* One step, u.step raised before and norm that of g: the new p. */
 tensor claim_update(struct claim_rule *r, tensor p, tensor g);
 tensor claim_state(struct claim_rule *r, const char *name);
-/* Trains m on random samples, the same for all, as `how` says but for its data; the mean loss of the
- * last quarter of the steps. NAN (reported) if it fails. */
+
+/* ---- training ---- */
+/* A run of m on as many random texts as said here, whose seed is that of the run, as `how` says but for its
+ * data. NULL (reported) if it can't be opened. */
+enum { CLAIM_TEXTS = 16 };
+struct claim_training {
+    struct assay_trainer t;
+    struct assay_data data;
+    struct assay_phase phase;
+};
+struct claim_training *claim_training(struct claim *c, struct assay_model *m,
+                                      const struct assay_phase *how, uint64_t seed);
+/* Until so many steps are done; false (reported) if one fails. */
+bool claim_train(struct claim *c, struct claim_training *r, size_t until);
+/* All of such a run: the mean loss of the last quarter of the steps. NAN (reported) if it fails. */
 double claim_trained(struct claim *c, struct assay_model *m, const struct assay_phase *how,
                      uint64_t seed);
-
 /* That of the variant's language model, with those overrides, on texts of 8 tokens, in 60 steps. */
 double claim_texts(struct claim *c, enum assay_optimizer_rule rule, const char *overrides,
                    double rate);
+
+/* An objective on two random samples, and its gradients; teacher NULL: none. */
+struct claim_pass *claim_objective(struct claim *c, struct assay_model *m,
+                                   struct assay_model *teacher,
+                                   tensor (*objective)(struct assay_pass *p));
+/* max |gradients of a - of b|, over all parameters */
+double claim_gradients_apart(struct claim *c, struct claim_pass *a, struct claim_pass *b);
 
 /* ---- statements ---- */
 bool claim_true(struct claim *c, bool holds, const char *statement, ...)

@@ -195,85 +195,21 @@ static size_t stages(const struct assay_config *c, struct variant_stage *stage)
 
 /* ---- claims ---- */
 
-enum { TEXTS = 16, STEPS = 40, LONG = 400 };
+enum { STEPS = 40, LONG = 400 };
 
-/* A run over random texts, as far as it is asked to go. */
-struct run {
-    struct assay_trainer t;
-    struct assay_data data;
-    struct assay_phase phase;
-    struct assay_model *model;
-};
-
-static void release_run(void *r)
+static struct claim_training *training_of(struct claim *c, const char *overrides, uint64_t seed,
+                                          size_t steps)
 {
-    trainer_close(&((struct run *)r)->t);
-    free(r);
-}
-
-static bool advance(struct claim *c, struct run *r, size_t steps)
-{
-    bool ran = true;
-    while (ran && r->t.step < steps)
-        ran = trainer_step(&r->t) == 0;
-    return ran || claim_true(c, false, "a step: %s", r->t.error);
-}
-
-static struct run *run_of(struct claim *c, const char *overrides, uint64_t seed, size_t steps)
-{
-    struct run *r = calloc(1, sizeof *r);
-    struct assay_model *m = r ? claim_model(c, overrides) : NULL;
-    const struct assay_batch *b = claim_batch(c, m, TEXTS, m ? m->config.length : 0, seed);
-    if (!r || !claim_own(c, release_run, r) || !b)
-        return NULL;
-    model_initialise(m, seed);
-    r->model = m;
-    r->data = (struct assay_data){.count = TEXTS, .inputs = b->inputs};
-    memcpy(r->data.input, b->input, sizeof r->data.input);
-    r->phase = (struct assay_phase){
+    struct assay_model *m = claim_model(c, overrides);
+    struct assay_phase how = {
         .name = "run",
-        .data = &r->data,
         .steps = steps,
-        .batch = TEXTS,
+        .batch = CLAIM_TEXTS,
         .optimizer = {.rule = OPTIMIZER_ADAMW, .beta1 = 0.9, .beta2 = 0.98, .eps = 1e-9},
         .schedule = {SCHEDULE_CONSTANT, 0.003, 1, steps}};
-    if (trainer_open(&r->t, m, &r->phase, seed, 1) == 0)
-        return r;
-    claim_true(c, false, "a run: %s", r->t.error);
-    return NULL;
-}
-
-/* An objective's pass, with m's gradients; teacher NULL: none. */
-static struct claim_pass *objective_of(struct claim *c, struct assay_model *m,
-                                       struct assay_model *teacher,
-                                       tensor (*objective)(struct assay_pass *))
-{
-    const struct assay_batch *b = claim_batch(c, m, 2, m->config.length, 7);
-    struct claim_pass *p = claim_blank(c, m, b, 2, m->config.length);
-    if (!p)
-        return NULL;
-    p->pass.teacher = teacher;
-    p->pass.denominator = 2;
-    p->output = objective(&p->pass);
-    tape_backward(p->pass.t, p->output);
-    if (tape_error(p->pass.t))
-        claim_true(c, false, "an objective: %s", tape_error(p->pass.t));
-    return tape_error(p->pass.t) ? NULL : p;
-}
-
-/* max |gradients of a - of b|, over all parameters */
-static double gradients_apart(struct claim *c, struct claim_pass *a, struct claim_pass *b)
-{
-    double most = 0, size;
-    for (size_t i = 0; i < a->pass.model->entries; i++) {
-        const struct assay_entry *e = &a->pass.model->entry[i];
-        if (e->kind != ASSAY_PARAMETER)
-            continue;
-        tensor one = claim_gradient(c, a, e->name);
-        double d = claim_distance(c, one, claim_gradient(c, b, e->name), &size);
-        most = d > most ? d : most;
-    }
-    return most;
+    if (m)
+        model_initialise(m, seed);
+    return claim_training(c, m, &how, seed);
 }
 
 /* Where the teacher is the student, and where it is not. */
@@ -283,15 +219,15 @@ static void equal_weights_add_nothing(struct claim *c)
     if (!m || !other)
         return;
     model_initialise(other, 2);
-    struct claim_pass *plain = objective_of(c, m, NULL, pretraining),
-                      *same = objective_of(c, m, m, distillation),
-                      *apart = objective_of(c, m, other, distillation);
+    struct claim_pass *plain = claim_objective(c, m, NULL, pretraining),
+                      *same = claim_objective(c, m, m, distillation),
+                      *apart = claim_objective(c, m, other, distillation);
     if (!plain || !same || !apart)
         return;
     claim_equal_bits(c, plain->pass.t, plain->output, same->output, "losses with and without it");
-    claim_true(c, !(gradients_apart(c, plain, same) > 0), "gradients with and without it");
-    claim_true(c, gradients_apart(c, plain, apart) > 1e-3, "another teacher's differ by %.3g",
-               gradients_apart(c, plain, apart));
+    claim_true(c, !(claim_gradients_apart(c, plain, same) > 0), "gradients with and without it");
+    claim_true(c, claim_gradients_apart(c, plain, apart) > 1e-3, "another teacher's differ by %.3g",
+               claim_gradients_apart(c, plain, apart));
 }
 
 /* L = |h - g|^2 / tokens: 4 L at twice the distance, gradient 2 (h - g) / tokens. */
@@ -331,37 +267,37 @@ static bool same_weights(const struct assay_model *m, const void *a, const void 
 /* One step into each stage: what the student starts from, and who teaches. */
 static void stages_in_order(struct claim *c)
 {
-    struct run *r = run_of(c, "rounds=2 share=0.25", 1, STEPS);
-    size_t bytes = r ? r->model->elements[ASSAY_PARAMETER] * r->model->kernels->element : 0;
+    struct claim_training *r = training_of(c, "rounds=2 share=0.25", 1, STEPS);
+    size_t bytes = r ? r->t.model->elements[ASSAY_PARAMETER] * r->t.model->kernels->element : 0;
     char *first = malloc(bytes + 1), *left = malloc(bytes + 1);
     const char *stage[] = {"teacher", "first student", "second student"};
     bool runs = r && first && left;
     if (runs)
-        memcpy(first, r->model->data[ASSAY_PARAMETER], bytes);
+        memcpy(first, r->t.model->data[ASSAY_PARAMETER], bytes);
     for (size_t i = 1; runs && i <= 2; i++) {
-        runs = advance(c, r, i * STEPS / 4);
-        memcpy(left, r->model->data[ASSAY_PARAMETER], bytes);
+        runs = claim_train(c, r, i * STEPS / 4);
+        memcpy(left, r->t.model->data[ASSAY_PARAMETER], bytes);
         r->phase.schedule.base = 0; /* a step that changes nothing shows where it starts */
-        runs = runs && advance(c, r, i * STEPS / 4 + 1);
-        claim_true(c, same_weights(r->model, r->model->data[ASSAY_PARAMETER], first),
+        runs = runs && claim_train(c, r, i * STEPS / 4 + 1);
+        claim_true(c, same_weights(r->t.model, r->t.model->data[ASSAY_PARAMETER], first),
                    "the %s starts from the first weights, decoder and all", stage[i]);
         r->phase.schedule.base = 0.003;
-        runs = runs && advance(c, r, (i + 1) * STEPS / 4);
-        claim_true(c, same_weights(r->model, r->t.teacher.data[ASSAY_PARAMETER], left),
+        runs = runs && claim_train(c, r, (i + 1) * STEPS / 4);
+        claim_true(c, same_weights(r->t.model, r->t.teacher.data[ASSAY_PARAMETER], left),
                    "and is taught to its end by the %s, as that was", stage[i - 1]);
-        claim_true(c, !same_weights(r->model, left, first), "which had moved");
+        claim_true(c, !same_weights(r->t.model, left, first), "which had moved");
     }
     free(first);
     free(left);
 }
 
 /* |w - w_0| over what both stages train, at the end of each. */
-static double moved(struct claim *c, struct run *r, size_t steps)
+static double moved(struct claim *c, struct claim_training *r, size_t steps)
 {
     double *now, *then, sum = 0;
-    const struct assay_model *m = r->model;
+    const struct assay_model *m = r->t.model;
     size_t n = m->elements[ASSAY_PARAMETER];
-    if (!advance(c, r, steps))
+    if (!claim_train(c, r, steps))
         return (double)NAN;
     now = malloc((n + 1) * sizeof *now);
     then = malloc((n + 1) * sizeof *then);
@@ -379,7 +315,7 @@ static double moved(struct claim *c, struct run *r, size_t steps)
 static void student_stays_nearer(struct claim *c)
 {
     for (uint64_t seed = 1; seed <= 4; seed++) {
-        struct run *r = run_of(c, "rounds=1 share=0.45", seed, LONG);
+        struct claim_training *r = training_of(c, "rounds=1 share=0.45", seed, LONG);
         if (!r)
             return;
         double teacher = moved(c, r, LONG * 9 / 20), student = moved(c, r, LONG * 9 / 10);
@@ -392,8 +328,8 @@ static void student_stays_nearer(struct claim *c)
 static void cost_of_a_step(struct claim *c)
 {
     struct assay_model *m = claim_model(c, ""), *other = claim_model(c, "");
-    struct claim_pass *plain = m && other ? objective_of(c, m, NULL, pretraining) : NULL,
-                      *distilled = plain ? objective_of(c, m, other, distillation) : NULL;
+    struct claim_pass *plain = m && other ? claim_objective(c, m, NULL, pretraining) : NULL,
+                      *distilled = plain ? claim_objective(c, m, other, distillation) : NULL;
     struct claim_pass *alone = distilled ? claim_output(c, c->variant, "") : NULL;
     if (!alone)
         return;

@@ -66,7 +66,13 @@ static int open_all(const char *folder, struct subject **subject, size_t *count,
         char *path = assay_path_join(folder, names.name[i]);
         status = path ? subject_open(&(*subject)[*count], path, error, room)
                       : assay_complain(error, room, "out of memory");
-        *count += status == 0;
+        const struct assay_variant *v = status == 0 ? (*subject)[*count].variant : NULL;
+        if (v && (v->compute || v->update || v->objective)) {
+            fprintf(stderr, "%s: isn't a pass of a model, and the mistakes are those of passes\n",
+                    path);
+            subject_close(&(*subject)[*count]);
+        } else
+            *count += status == 0;
         free(path);
     }
     assay_names_free(&names);

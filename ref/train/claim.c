@@ -51,30 +51,51 @@ tensor claim_state(struct claim_rule *r, const char *name)
     return update_state(&r->u, name, r->entry.shape);
 }
 
-enum { SAMPLES = 16 };
+static void release_training(void *r)
+{
+    trainer_close(&((struct claim_training *)r)->t);
+    free(r);
+}
+
+struct claim_training *claim_training(struct claim *c, struct assay_model *m,
+                                      const struct assay_phase *how, uint64_t seed)
+{
+    const struct assay_batch *b = claim_batch(c, m, CLAIM_TEXTS, m ? m->config.length : 0, seed);
+    struct claim_training *r = b ? calloc(1, sizeof *r) : NULL;
+    if (!r || !claim_own(c, release_training, r))
+        return NULL;
+    r->data = (struct assay_data){.count = CLAIM_TEXTS, .inputs = b->inputs};
+    memcpy(r->data.input, b->input, sizeof r->data.input);
+    r->phase = *how;
+    r->phase.data = &r->data;
+    if (trainer_open(&r->t, m, &r->phase, seed, 1) == 0)
+        return r;
+    claim_true(c, false, "a training run: %s", r->t.error);
+    return NULL;
+}
+
+bool claim_train(struct claim *c, struct claim_training *r, size_t until)
+{
+    bool ran = true;
+    while (ran && r->t.step < until)
+        ran = trainer_step(&r->t) == 0;
+    return ran || claim_true(c, false, "a training run: %s", r->t.error);
+}
 
 double claim_trained(struct claim *c, struct assay_model *m, const struct assay_phase *how,
                      uint64_t seed)
 {
-    const struct assay_batch *batch = claim_batch(c, m, SAMPLES, m ? m->config.length : 0, seed);
-    struct assay_data data = {.count = SAMPLES};
-    struct assay_phase phase = *how;
-    struct assay_trainer t;
+    struct claim_training *r = claim_training(c, m, how, seed);
+    size_t last = how->steps / 4, first = how->steps - last;
     double sum = 0;
-    if (!batch)
+    if (!r || !claim_train(c, r, first))
         return (double)NAN;
-    data.inputs = batch->inputs;
-    memcpy(data.input, batch->input, sizeof data.input);
-    phase.data = &data;
-    bool ran = trainer_open(&t, m, &phase, seed, 1) == 0;
-    for (size_t i = 0; ran && i < phase.steps; i++) {
-        ran = trainer_step(&t) == 0;
-        sum += i >= phase.steps - phase.steps / 4 ? t.loss : 0;
+    for (size_t i = 1; i <= last; i++) {
+        if (!claim_train(c, r, first + i))
+            return (double)NAN;
+        sum += r->t.loss;
     }
-    if (!ran)
-        claim_true(c, false, "a training run: %s", t.error);
-    trainer_close(&t);
-    return ran ? sum / (double)(phase.steps / 4) : (double)NAN;
+    return sum / (double)last;
 }
 
 double claim_texts(struct claim *c, enum assay_optimizer_rule rule, const char *overrides,
@@ -91,4 +112,35 @@ double claim_texts(struct claim *c, enum assay_optimizer_rule rule, const char *
         .optimizer = {.rule = rule, .beta1 = 0.9, .beta2 = 0.98, .eps = 1e-9, .clip = 1},
         .schedule = {SCHEDULE_CONSTANT, rate, WARMUP, STEPS}};
     return claim_trained(c, claim_model(c, text), &phase, 1);
+}
+
+struct claim_pass *claim_objective(struct claim *c, struct assay_model *m,
+                                   struct assay_model *teacher,
+                                   tensor (*objective)(struct assay_pass *p))
+{
+    const struct assay_batch *b = claim_batch(c, m, 2, m->config.length, 7);
+    struct claim_pass *p = claim_blank(c, m, b, 2, m->config.length);
+    if (!p)
+        return NULL;
+    p->pass.teacher = teacher;
+    p->pass.denominator = 2;
+    p->output = objective(&p->pass);
+    tape_backward(p->pass.t, p->output);
+    if (tape_error(p->pass.t))
+        claim_true(c, false, "an objective: %s", tape_error(p->pass.t));
+    return tape_error(p->pass.t) ? NULL : p;
+}
+
+double claim_gradients_apart(struct claim *c, struct claim_pass *a, struct claim_pass *b)
+{
+    double most = 0, size;
+    for (size_t i = 0; i < a->pass.model->entries; i++) {
+        const struct assay_entry *e = &a->pass.model->entry[i];
+        if (e->kind != ASSAY_PARAMETER)
+            continue;
+        tensor one = claim_gradient(c, a, e->name);
+        double d = claim_distance(c, one, claim_gradient(c, b, e->name), &size);
+        most = d > most ? d : most;
+    }
+    return most;
 }
