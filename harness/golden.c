@@ -287,7 +287,8 @@ int assay_golden_stir(struct assay_model *m, const struct assay_batch *batch, ui
 {
     struct assay_model plain;
     char ignored[ASSAY_ERROR_ROOM];
-    if (m->variant && m->variant->constructed)
+    if (m->variant && m->variant->constructed
+        && (!m->variant->compute || variant_computes(m->variant, &m->config)))
         return 0;
     if (model_open(&plain, assay_kernels_def(ASSAY_F32), m->variant, &m->config, batch, seed,
                    ignored, sizeof ignored)

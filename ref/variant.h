@@ -177,7 +177,8 @@ struct assay_variant {
     /* The loss that golden files hold with its gradients, of the inputs that `inputs` adds; their output
      * is the pass's. NULL: model_loss. */
     tensor (*objective)(struct assay_pass *p);
-    /* The weights are the paper's construction: golden files keep them as they are. */
+    /* The weights are the paper's construction: golden files keep them as they are. With `compute`:
+     * in the configurations that it is for. */
     bool constructed;
     /* What the variant makes of the configuration, applied last; applying it again changes
      * nothing. NULL: nothing. */
