@@ -56,6 +56,36 @@ tensor gla_mixed(layer *l, tensor x, tensor *end);
 void gla_meets_the_layers(struct claim *c);
 void gla_meets_the_recurrence(struct claim *c);
 
+/* The claims' prompts, and the tables of errors. */
+enum {
+    ICL_NEWTON_D = 6, ICL_NEWTON_EXAMPLES = 15, ICL_NEWTON_POINTS = ICL_NEWTON_EXAMPLES + 1,
+    ICL_NEWTON_STEPS = 20, ICL_NEWTON_POWERS = 11
+};
+/* Of t examples x [t, d], y [t]; d at most 8. */
+struct icl_newton_regression {
+    size_t d;
+    double s[64], b[8], m[64], w[8], rate; /* S, X^T y, M_k, GD's w, 1 / largest eigenvalue */
+};
+void icl_newton_normals(struct assay_rng *rng, size_t n, double *x);
+bool icl_newton_prompt(struct assay_rng *rng, size_t points, size_t d, double kappa, double *x,
+                       double *y);
+void icl_newton_gram(size_t t, size_t d, const double *x, double *s);
+/* 1 / ||s s^T||_F, d at most 64 */
+double icl_newton_alpha(size_t d, const double *s);
+/* alpha 0: the safe one */
+void icl_newton_regress(struct icl_newton_regression *r, size_t t, size_t d, const double *x,
+                        const double *y, double alpha);
+void icl_newton_step(struct icl_newton_regression *r);
+/* the prediction at x [d] */
+double icl_newton_at(const struct icl_newton_regression *r, const double *x);
+/* on a random prompt: x [points, d], y [points], of which the last one isn't an example */
+bool icl_newton_example(struct icl_newton_regression *r, double kappa, uint64_t seed, double *x,
+                        double *y);
+bool icl_newton_medians(double kappa, double newton[ICL_NEWTON_STEPS + 1],
+                        double gradient[ICL_NEWTON_POWERS]);
+void icl_newton_measure_convergence(struct claim *c, struct measured *m);
+void icl_newton_measure_layers(struct claim *given, struct measured *m);
+
 void linear_transformer_meets_the_recurrent_module(struct claim *c);
 tensor linear_transformer_recurrent_sums(tape *t, tensor query, tensor key, tensor value,
                                          tensor start, tensor *end);
