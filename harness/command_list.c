@@ -71,7 +71,7 @@ static void put_member(const char *key, const char *value, bool last)
 static void print_paper(const struct assay_variant *v, bool json, bool first)
 {
     if (!json) {
-        printf("%-20s %-10s %-18s %-10s %s\n", v->id, assay_kind_name(v->kind), v->family,
+        printf("%-24s %-10s %-20s %-20s %s\n", v->id, assay_kind_name(v->kind), v->family,
                v->replaces, v->title);
         return;
     }
@@ -111,7 +111,7 @@ static int list_papers(const struct choice *choice)
     if (choice->json)
         putchar('[');
     else
-        printf("%-20s %-10s %-18s %-10s %s\n", "id", "kind", "family", "replaces", "title");
+        printf("%-24s %-10s %-20s %-20s %s\n", "id", "kind", "family", "replaces", "title");
     if (wanted(choice, &assay_variant_reference)) {
         print_paper(&assay_variant_reference, choice->json, first);
         first = false;
@@ -133,7 +133,7 @@ static void list_tasks(bool json)
     for (size_t i = 0; assay_tasks[i]; i++) {
         const struct assay_task *task = assay_tasks[i];
         if (!json) {
-            printf("%-20s %s\n", task->id, task->title);
+            printf("%-24s %s\n", task->id, task->title);
             continue;
         }
         fputs(i ? ",\n  {" : "\n  {", stdout);

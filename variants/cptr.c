@@ -542,7 +542,7 @@ const struct assay_variant assay_variant_cptr = {
         {0}},
     .untested = "CIDEr 129.4 and BLEU-4 40.0 on the Karpathy test of MSCOCO, and what a pretrained encoder and the number of "
                 "decoder layers bring, need the data and the full-size runs.",
-    .resolve = resolve, .legal = legal, .pixels = pixels_near,
+    .resolve = resolve, .legal = legal, .pixels = pixels_near, .growth_from = 16384,
     .computes = writes, .compute = compute,
 };
 /* clang-format on */

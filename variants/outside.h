@@ -59,7 +59,7 @@ void gla_meets_the_recurrence(struct claim *c);
 /* The claims' prompts, and the tables of errors. */
 enum {
     ICL_NEWTON_D = 6, ICL_NEWTON_EXAMPLES = 15, ICL_NEWTON_POINTS = ICL_NEWTON_EXAMPLES + 1,
-    ICL_NEWTON_STEPS = 20, ICL_NEWTON_POWERS = 11
+    ICL_NEWTON_STEPS = 24, ICL_NEWTON_POWERS = 11
 };
 /* Of t examples x [t, d], y [t]; d at most 8. */
 struct icl_newton_regression {

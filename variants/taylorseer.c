@@ -542,8 +542,8 @@ const struct assay_variant assay_variant_taylorseer = {
         {CLAIM_OUTSIDE, "the authors' predictor on a cubic", taylorseer_meets_the_predictor, 0},
         {0}},
     .measurements = (const struct variant_measurement[]){
-        {"error", "Largest error of a sample of 50 steps, as a share of it, and the steps for each computed one, against the interval: weights drawn at random",
-         (const char *const[]){"forecast", "interval", "steps a computed one", "error", NULL}, measure_error, 1, LOG_Y},
+        {"error", "Largest error of a sample of 50 steps, as a share of it, and the steps for each computed one (speed-up), against the interval: weights drawn at random",
+         (const char *const[]){"forecast", "interval", "speed-up", "error", NULL}, measure_error, 1, LOG_Y},
         {0}},
     .untested = "FID of DiT-XL/2 (3.41 better than the best cache at 4.53 times the speed) needs the trained model.",
     .computes = samples, .compute = compute, .inputs = inputs,

@@ -31,8 +31,7 @@ static bool covariance_root(struct assay_rng *rng, size_t d, double kappa, doubl
         u[d * d + e] = kappa > 1 ? u[d * d + e] : e / d == e % d;
     bool made = assay_qr(d, d, u + d * d, u, NULL);
     for (size_t i = 0; i < d; i++) {
-        double share = d > 1 ? (double)(d - 1 - i) / (double)(d - 1) : 0;
-        s[i] = assay_wide_exp(share * assay_wide_log(kappa));
+        s[i] = i < d / 2 ? kappa : 1;
         sum += s[i];
     }
     for (size_t e = 0; made && e < d * d; e++)
