@@ -78,6 +78,10 @@ struct claim_alone {
     struct heads h;
 };
 bool claim_alone(struct claim *c, struct claim_alone *a, const char *overrides, size_t n);
+/* Makes a blank pass one of training, with room for updates of all buffers. claim_settle: the updates of
+ * such a pass into the model's buffers, as a step of one shard makes them. */
+bool claim_updating(struct claim *c, struct claim_pass *p);
+void claim_settle(struct claim_pass *p);
 /* Step-by-step decoding of up to `capacity` tokens of each of so many samples. claim_step: one token
  * of each sample -> the model's output, on a tape of its own; counts: that step's, or NULL. */
 struct assay_decode *claim_decode(struct claim *c, const struct assay_model *m, size_t capacity);

@@ -346,6 +346,14 @@ tensor causal_convolution(tape *t, tensor x, tensor weight, tensor bias, tensor 
 tensor short_convolution(layer *l, const char *name, tensor x, size_t taps, bool bias);
 /* [n, n]: 1 where column <= row, else 0 */
 tensor causal_ones(tape *t, size_t n);
+/* ref/model/batch_norm.c. batch_moments: mean and variance of each channel of x [.., d], of all its rows
+ * while training, [1, d], else the buffers "mean" and "variance" [d], which start as 0 and 1 and become
+ * 0.9 old + 0.1 new; the variance that they take is unbiased. batch_norm: (x - mean) / sqrt(variance +
+ * 1e-5) gain + bias, with weights and moments of its own under `name`. A paper that uses them declares
+ * itself `coupled`. */
+struct moments { tensor mean, variance; };
+struct moments batch_moments(layer *l, tensor x);
+tensor batch_norm(layer *l, const char *name, tensor x, double first_gain);
 /* Tables [n, pairs] of `rotate`: position first + i turns pair p by (first + i) * frequency[p], in
  * the profile's scalars; kept for the stack that runs. The frequency of Su et al. 2021 is
  * base^(-2 pair / width). */

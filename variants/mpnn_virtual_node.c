@@ -29,7 +29,6 @@
 
 enum { CONV, VIRTUAL, VN_RESIDUAL, RESIDUAL, BATCH_NORM };
 
-static const double batch_eps = 1e-5, keep = 0.9;
 
 static bool is(const layer *l, int field)
 {
@@ -48,29 +47,10 @@ static tensor dense(layer *l, const char *name, tensor x)
     return linear(l->t, x, weight, bias);
 }
 
-/* x: [rows, d]; variance is biased, its running mean not. */
-static tensor batch_norm(layer *l, const char *name, tensor x)
+/* x: [rows, d] */
+static tensor normed(layer *l, const char *name, tensor x)
 {
-    if (!x || !is(l, BATCH_NORM))
-        return x;
-    tape *t = l->t;
-    size_t mark = layer_enter(l, "%s", name), d = width_of(x), rows = rows_of(x);
-    tensor gain = param(l, "gain", SHAPE(d), init_ones());
-    tensor bias = param(l, "bias", SHAPE(d), init_zeros());
-    tensor mean = buffer(l, "mean", SHAPE(d), init_zeros());
-    tensor variance = buffer(l, "variance", SHAPE(d), init_ones());
-    if (l->context->train) {
-        mean = mean_over(t, x, 0);
-        variance = mean_over(t, square(t, subtract(t, x, mean)), 0);
-        double unbiased =
-            assay_scalar_div(profile_of(l), (double)rows, rows > 1 ? (double)(rows - 1) : 1);
-        buffer_emit(l, "mean", mean, keep);
-        buffer_emit(l, "variance", scale(t, variance, unbiased), keep);
-    }
-    tensor deviation = square_root(t, offset(t, variance, batch_eps));
-    tensor normal = divide(t, subtract(t, x, mean), deviation);
-    layer_leave(l, mark);
-    return add(t, multiply(t, normal, gain), bias);
+    return is(l, BATCH_NORM) ? batch_norm(l, name, x, 1) : x;
 }
 
 static tensor gine(layer *l, const struct graphs *g, tensor x, tensor e)
@@ -95,8 +75,8 @@ static tensor gated(layer *l, const struct graphs *g, tensor x, tensor *e)
     tensor weighted = multiply(t, gate, gather_rows(t, sent, g->source));
     tensor sum = scatter_add_rows(t, n, g->target, weighted);
     tensor gates = offset(t, scatter_add_rows(t, n, g->target, gate), 1e-6);
-    x = relu(t, batch_norm(l, "node_norm", add(t, own, divide(t, sum, gates))));
-    *e = drop(l, "edge", relu(t, batch_norm(l, "edge_norm", s)));
+    x = relu(t, normed(l, "node_norm", add(t, own, divide(t, sum, gates))));
+    *e = drop(l, "edge", relu(t, normed(l, "edge_norm", s)));
     return x;
 }
 
@@ -116,8 +96,8 @@ static tensor virtual_update(layer *l, const struct graphs *g, tensor x, tensor 
     tape *t = l->t;
     size_t mark = layer_enter(l, "virtual");
     tensor u = add(t, scatter_add_rows(t, g->count, g->member, x), v);
-    u = relu(t, batch_norm(l, "norm1", dense(l, "in", u)));
-    u = drop(l, "virtual", relu(t, batch_norm(l, "norm2", dense(l, "out", u))));
+    u = relu(t, normed(l, "norm1", dense(l, "in", u)));
+    u = drop(l, "virtual", relu(t, normed(l, "norm2", dense(l, "out", u))));
     layer_leave(l, mark);
     return is(l, VN_RESIDUAL) ? add(t, v, u) : u;
 }

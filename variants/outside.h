@@ -213,10 +213,9 @@ tensor tokenformer_pattention(layer *l, tensor x, size_t out, int field);
 #define TOKENFORMER_GROWN "qkv=24 projection=24 ffn=48 "
 
 void unified_norm_meets_the_module(struct claim *c);
-/* A training pass with room for updates, and the updates into the model's buffers. */
+/* A training pass */
 struct claim_pass *unified_norm_pass(struct claim *c, struct assay_model *m, size_t samples,
                                      size_t length);
-void unified_norm_update(struct claim_pass *p);
 void swin_meets_the_authors_model(struct claim *c);
 tensor swin_tokens(layer *l, tensor pixels);
 size_t swin_relative_row(size_t size, size_t i, size_t j);

@@ -30,7 +30,7 @@
 
 enum { ATTENTION, KERNEL, WARM, FADE, GAIN, IDENTITY };
 
-static const double batch_eps = 1e-5, attention_eps = 1e-6, keep = 0.9;
+static const double batch_eps = 1e-5, attention_eps = 1e-6;
 
 /* ---- the norm ---- */
 
@@ -63,25 +63,18 @@ tensor slab_rep_bn_of(tape *t, tensor x, struct slab_norm n)
 /* x: [b, n, d]; in training with the shard's statistics, which are emitted. */
 static tensor rep_bn(layer *l, tensor x)
 {
-    tape *t = l->t;
-    size_t d = width_of(x), rows = rows_of(x);
+    size_t d = width_of(x);
     double gain = hyper(l, "batch_gain"), identity = hyper(l, "identity");
     struct slab_norm n;
     n.gain = param(l, "batch.gain", SHAPE(d), init_constant(gain));
     n.bias = param(l, "batch.bias", SHAPE(d), init_zeros());
     n.identity = param(l, "identity", SHAPE(1), init_constant(identity));
-    n.mean = buffer(l, "batch.mean", SHAPE(d), init_zeros());
-    n.variance = buffer(l, "batch.variance", SHAPE(d), init_ones());
-    if (l->context->train) {
-        tensor flat = reshape(t, x, SHAPE(rows, d));
-        n.mean = mean_over(t, flat, 0);
-        n.variance = mean_over(t, square(t, subtract(t, flat, n.mean)), 0);
-        double unbiased =
-            assay_scalar_div(profile_of(l), (double)rows, rows > 1 ? (double)(rows - 1) : 1);
-        buffer_emit(l, "batch.mean", n.mean, keep);
-        buffer_emit(l, "batch.variance", scale(t, n.variance, unbiased), keep);
-    }
-    return slab_rep_bn_of(t, x, n);
+    size_t mark = layer_enter(l, "batch");
+    struct moments batch = batch_moments(l, x);
+    layer_leave(l, mark);
+    n.mean = batch.mean;
+    n.variance = batch.variance;
+    return slab_rep_bn_of(l->t, x, n);
 }
 
 /* PRepBN. The first walk through the model declares both norms. */
@@ -339,17 +332,13 @@ static void identity_and_batch_norm_are_limits(struct claim *c)
 
 /* ---- the schedule ---- */
 
-/* A training pass at this progress, with room for updates. */
+/* A training pass at this progress. */
 struct claim_pass *slab_training(struct claim *c, struct assay_model *m, double progress)
 {
-    enum { ROOM = 32 };
     size_t n = m ? m->config.length : 0;
     struct claim_pass *p = m ? claim_blank(c, m, claim_batch(c, m, 2, n, 7), 2, n) : NULL;
-    if (!p)
+    if (!p || !claim_updating(c, p))
         return NULL;
-    p->pass.emission = tape_allocate(p->pass.t, ROOM * sizeof *p->pass.emission);
-    p->pass.emission_room = p->pass.emission ? ROOM : 0;
-    p->context->train = p->pass.train = true;
     p->context->progress = p->pass.progress = progress;
     return p;
 }

@@ -327,30 +327,9 @@ static void windows_divide_the_variance(struct claim *c)
 struct claim_pass *unified_norm_pass(struct claim *c, struct assay_model *m, size_t samples,
                                      size_t length)
 {
-    enum { ROOM = 8 };
     const struct assay_batch *b = claim_batch(c, m, samples, m ? m->config.length : 0, 1);
     struct claim_pass *p = b ? claim_blank(c, m, b, samples, length) : NULL;
-    if (!p)
-        return NULL;
-    p->pass.emission = tape_allocate(p->pass.t, ROOM * sizeof *p->pass.emission);
-    p->pass.emission_room = p->pass.emission ? ROOM : 0;
-    p->context->train = p->pass.train = true;
-    return p;
-}
-
-void unified_norm_update(struct claim_pass *p)
-{
-    struct assay_model *m = p->pass.model;
-    tape *t = p->pass.t;
-    for (int i = 0; i < p->pass.emissions; i++) {
-        const struct assay_emission *e = &p->pass.emission[i];
-        const struct assay_entry *to = &m->entry[e->entry];
-        double keep = assay_scalar(m->kernels->profile, e->keep);
-        tensor old = scale(t, model_tensor(m, t, to->name), keep),
-               new = scale(t, reshape(t, e->value, to->shape),
-                           assay_scalar_sub(m->kernels->profile, 1, keep));
-        model_store(m, to->name, keep != 0 ? add(t, old, new) : e->value);
-    }
+    return p && claim_updating(c, p) ? p : NULL;
 }
 
 /* A training step of block 0's first norm, and its state afterwards. */
@@ -378,7 +357,7 @@ static bool take_step(struct claim *c, struct stepped *s, double size, uint64_t 
         return false;
     s->dx = tape_keep(s->t, tape_parameter(s->t, s->x->shape, s->x->gradient, NULL));
     s->d_gain = claim_gradient(c, p, "block.0.norm1.gain");
-    unified_norm_update(p);
+    claim_settle(p);
     return true;
 }
 

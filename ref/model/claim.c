@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ref/arith.h"
 #include "ref/claim.h"
 #include "ref/rng.h"
 
@@ -206,6 +207,36 @@ struct claim_pass *claim_blank(struct claim *c, struct assay_model *m, const str
                                       .blocks = m->config.layers};
     p->context = context;
     return p;
+}
+
+bool claim_updating(struct claim *c, struct claim_pass *p)
+{
+    int room = 0;
+    for (size_t i = 0; p && i < p->pass.model->entries; i++)
+        room += p->pass.model->entry[i].kind == ASSAY_BUFFER;
+    struct assay_emission *emission =
+        p ? tape_allocate(p->pass.t, (size_t)(room + 1) * sizeof *emission) : NULL;
+    if (!emission)
+        return claim_true(c, false, "a pass of training");
+    p->pass.emission = emission;
+    p->pass.emission_room = room;
+    p->pass.train = p->context->train = true;
+    return true;
+}
+
+void claim_settle(struct claim_pass *p)
+{
+    struct assay_model *m = p->pass.model;
+    enum assay_profile profile = m->kernels->profile;
+    tape *t = p->pass.t;
+    for (int i = 0; i < p->pass.emissions; i++) {
+        const struct assay_emission *e = &p->pass.emission[i];
+        const struct assay_entry *to = &m->entry[e->entry];
+        double keep = assay_scalar(profile, e->keep);
+        tensor old = scale(t, model_tensor(m, t, to->name), keep),
+               new = scale(t, reshape(t, e->value, to->shape), assay_scalar_sub(profile, 1, keep));
+        model_store(m, to->name, keep != 0 ? add(t, old, new) : e->value);
+    }
 }
 
 layer claim_layer(struct claim *c, struct claim_pass *p, const char *path)

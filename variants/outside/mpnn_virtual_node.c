@@ -8,7 +8,7 @@
 
 #include "variants/outside.h"
 
-enum { NODES = 19, EDGES = 38, GRAPHS = 4, WIDTH = 8, LAYERS = 3, EMISSIONS = 20, NAME = 128 };
+enum { NODES = 19, EDGES = 38, GRAPHS = 4, WIDTH = 8, LAYERS = 3, NAME = 128 };
 
 #define LINEAR(ours, theirs) \
     {ours ".weight", theirs ".weight", TRANSPOSED}, \
@@ -125,22 +125,12 @@ static void meet_gradient(struct claim *c, void *about, const char *ours, const 
         outside_meets_gradient(c, claim_gradient(c, m->p, ours), name, m->most, view);
 }
 
-/* What batch norm keeps: 0.9 of what was there and 0.1 of the step's value. */
 static void meet_statistic(struct claim *c, void *about, const char *ours, const char *theirs,
                            struct outside_view view)
 {
     const struct met *m = about;
     const char *name = tape_string(m->p->pass.t, "%s%s", m->prefix, theirs);
-    for (int i = 0; i < m->p->pass.emissions; i++) {
-        const struct assay_emission *e = &m->p->pass.emission[i];
-        tape *t = m->p->pass.t;
-        if (strcmp(m->m->entry[e->entry].name, ours) != 0)
-            continue;
-        tensor old = scale(t, model_tensor(m->m, t, ours), e->keep);
-        outside_meets(c, add(t, old, scale(t, e->value, 1 - e->keep)), name, NULL, view);
-        return;
-    }
-    claim_true(c, false, "'%s' is emitted", ours);
+    outside_meets(c, model_tensor(m->m, m->p->pass.t, ours), name, NULL, view);
 }
 
 static void meet_gradients(struct claim *c, const struct network *n, struct met *m, tensor x,
@@ -172,13 +162,12 @@ static bool read_graphs(struct claim *c, tape *t, struct graphs *g)
 
 static void meets_network(struct claim *c, const struct network *n)
 {
-    struct assay_emission emission[EMISSIONS];
     struct met m = {.most = 0};
     struct graphs g;
     m.m = claim_model(c, n->overrides);
     m.p = m.m ? claim_blank(c, m.m, claim_batch(c, m.m, 1, NODES, 1), GRAPHS, NODES) : NULL;
     tape *t = m.p ? m.p->pass.t : NULL;
-    if (!t || !read_graphs(c, t, &g))
+    if (!t || !claim_updating(c, m.p) || !read_graphs(c, t, &g))
         return;
     m.prefix = tape_string(t, "%s/param/", n->weights);
     each_parameter(c, n->gated, load, &m);
@@ -186,8 +175,6 @@ static void meets_network(struct claim *c, const struct network *n)
     each_statistic(c, n->gated, load, &m);
     for (int i = 0; !n->gated && i < LAYERS; i++)
         each_of(c, gine_buffers, "gnn_layers", i, load, &m);
-    m.p->pass.emission = emission;
-    m.p->pass.emission_room = EMISSIONS;
     m.p->context->train = n->train;
     tensor x = outside_tensor(c, t, "input/x", AS_IT_IS, SHAPE(NODES, WIDTH));
     tensor e = outside_tensor(c, t, "input/edge_attr", AS_IT_IS, SHAPE(EDGES, WIDTH));
@@ -210,8 +197,10 @@ static void meets_network(struct claim *c, const struct network *n)
     if (c->profile != ASSAY_F64)
         return;
     m.prefix = tape_string(t, "%s/after/", n->section);
-    if (n->train)
+    if (n->train) {
+        claim_settle(m.p);
         each_statistic(c, n->gated, meet_statistic, &m);
+    }
     claim_backward(c, m.p, 1 + n->gated, y, cotangent);
     meet_gradients(c, n, &m, x, e);
 }

@@ -100,12 +100,7 @@ static void meet_updates(struct claim *c, struct claim_pass *p, const char *sect
 {
     struct assay_model *m = p->pass.model;
     tape *t = p->pass.t;
-    for (int i = 0; i < p->pass.emissions; i++) {
-        const struct assay_emission *e = &p->pass.emission[i];
-        tensor old = scale(t, model_tensor(m, t, m->entry[e->entry].name), e->keep);
-        tensor new = scale(t, reshape(t, e->value, old->shape), 1 - e->keep);
-        model_store(m, m->entry[e->entry].name, add(t, old, new));
-    }
+    claim_settle(p);
     for (const struct outside_name *n = statistics; n->ours; n++) {
         char name[96];
         snprintf(name, sizeof name, "after.%s", n->theirs);

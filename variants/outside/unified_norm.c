@@ -60,7 +60,7 @@ static struct claim_pass *meet_step(struct claim *c, struct assay_model *m, cons
     meet_gradient(c, tape_parameter(t, x->shape, x->gradient, NULL), section, "x", step);
     meet_gradient(c, claim_gradient(c, p, "block.0.norm1.gain"), section, "weight", step);
     meet_gradient(c, claim_gradient(c, p, "block.0.norm1.bias"), section, "bias", step);
-    unified_norm_update(p);
+    claim_settle(p);
     meet_state(c, p, section, step);
     return p;
 }
