@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The depthwise causal convolution against its sums written out, gradients included, in pieces and
- * with one weight; the triangle. Numbers are small multiples of 1/16, so that every sum is exact. */
+ * with one weight; the triangle; long ones by
+ * transforms. Numbers are small multiples of 1/16, so that every sum is exact. */
 #include <string.h>
 
 #include "harness/tests/tap.h"
@@ -97,6 +98,51 @@ static void triangle(tape *t)
     ok(one && equals(t, one->data, 9, expected), "the triangle has ones up to the diagonal");
 }
 
+/* Largest difference of two arrays. */
+static double between(const tape *t, size_t count, const void *a, const void *b)
+{
+    double x[ALL], y[ALL], most = 0;
+    if (!a || !b || count > ALL)
+        return 1e300;
+    t->kernels->to_f64(count, a, x);
+    t->kernels->to_f64(count, b, y);
+    for (size_t i = 0; i < count; i++) {
+        double d = x[i] < y[i] ? y[i] - x[i] : x[i] - y[i];
+        most = d > most ? d : most;
+    }
+    return most;
+}
+
+/* y and the gradients of sum(y c), of either convolution. */
+static void by_transform(tape *t, size_t n, size_t channels)
+{
+    double x[ALL], w[N * WIDTH], c[ALL];
+    values(7, ALL, x);
+    values(8, N * WIDTH, w);
+    values(9, ALL, c);
+    struct assay_shape shape = SHAPE(SAMPLES, n, channels), all = SHAPE(SAMPLES, n, WIDTH);
+    tensor in[2], weight[2], y[2], cotangent = tape_input_f64(t, all, c);
+    for (int i = 0; i < 2; i++) {
+        in[i] = tape_variable_f64(t, shape, x);
+        weight[i] = tape_variable_f64(t, SHAPE(n, WIDTH), w);
+    }
+    y[0] = long_convolution(t, in[0], weight[0]);
+    tensor turned = flip(t, weight[1], 0);
+    y[1] = causal_convolution(t, expand(t, in[1], all), turned, TENSOR_NONE, TENSOR_NONE);
+    tape_backward_from(t, 2, y, (tensor[]){cotangent, cotangent});
+    /* |w|_1 <= 2 n and |x|_2 < 2 n; numbers are multiples of 1/256 below 28, so the sums are exact.
+     * A gradient adds up at most `SAMPLES * WIDTH` of such sums. */
+    double size = (double)n, bound = 16 * (3 * 5 + 1) * 0x1p-53 * 2 * size * 2 * size;
+    ok(y[0] && y[1] && between(t, elements_of(y[0]), y[0]->data, y[1]->data) <= bound,
+       "%zu tokens, %zu channels: transforms and sums agree", n, channels);
+    ok(!tape_error(t)
+           && between(t, elements_of(in[0]), in[0]->gradient, in[1]->gradient)
+                  <= SAMPLES * WIDTH * bound
+           && between(t, n * WIDTH, weight[0]->gradient, weight[1]->gradient)
+                  <= SAMPLES * WIDTH * bound,
+       "and so do gradients");
+}
+
 int main(void)
 {
     tape t;
@@ -106,6 +152,9 @@ int main(void)
     whole_and_pieces(&t);
     one_weight(&t);
     triangle(&t);
+    by_transform(&t, 1, WIDTH);
+    by_transform(&t, 5, 1);
+    by_transform(&t, N, WIDTH);
     tape_close(&t);
     return done_testing();
 }
