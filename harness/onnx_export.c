@@ -164,7 +164,7 @@ int assay_onnx_export(const struct assay_variant *variant, const struct variant_
     *files = (struct assay_onnx_files){0};
     if (assay_configuration_make(&e.config, variant, setting->overrides, error, room) != 0)
         return -1;
-    if (variant->update || variant_computes(variant, &e.config))
+    if (variant->update || variant->objective || variant_computes(variant, &e.config))
         return assay_complain(error, room,
                               "%s: expected a model: the golden file of '%s' is not "
                               "that of one pass",

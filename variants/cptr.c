@@ -213,6 +213,18 @@ static tensor logits(struct claim *c, struct scene *s, tensor image, const int32
 
 static const int32_t words[8] = {1, 7, 4, 9, 3, 12, 5, 2}, others[8] = {1, 7, 4, 9, 3, 11, 6, 8};
 
+/* How many tokens of x and y [1, n, d] differ. */
+static size_t moved_rows(struct claim *c, tape *t, tensor x, tensor y)
+{
+    size_t count = 0;
+    double scale;
+    for (size_t i = 0; x && y && i < dim_of(x, 1); i++) {
+        tensor one = slice(t, x, 1, i, 1), other = slice(t, y, 1, i, 1);
+        count += claim_distance(c, one, other, &scale) > 0;
+    }
+    return count;
+}
+
 static void words_see_words_before_and_all_patches(struct claim *c)
 {
     struct scene s;
@@ -223,21 +235,18 @@ static void words_see_words_before_and_all_patches(struct claim *c)
                      z = logits(c, &s, s.image, others, 8, NULL);
     if (!y || !z)
         return;
-    claim_equal_bits(c, t, slice(t, y, 1, 0, 5), slice(t, z, 1, 0, 5),
-                     "rows before words that changed");
-    claim_differs(c, slice(t, y, 1, 5, 1), slice(t, z, 1, 5, 1), 1e6,
-                  "the first row that sees them");
+    tensor before[] = {slice(t, y, 1, 0, 5), TENSOR_NONE},
+           first[] = {slice(t, y, 1, 5, 1), TENSOR_NONE};
+    before[1] = slice(t, z, 1, 0, 5);
+    first[1] = slice(t, z, 1, 5, 1);
+    claim_equal_bits(c, t, before[0], before[1], "rows before words that changed");
+    claim_differs(c, first[0], first[1], 1e6, "the first row that sees them");
     size_t pixel = s.m->config.length - 1;
     tensor rest = slice(t, s.image, 1, 0, pixel),
            last = offset(t, slice(t, s.image, 1, pixel, 1), 1);
     tensor image = concat(t, 1, 2, (tensor[]){rest, last});
     z = logits(c, &s, image, words, 8, &moved);
-    size_t rows = 0, tokens = 0, n = dim_of(x, 1);
-    double scale;
-    for (size_t i = 0; i < 8; i++)
-        rows += claim_distance(c, slice(t, y, 1, i, 1), slice(t, z, 1, i, 1), &scale) > 0;
-    for (size_t i = 0; i < n; i++)
-        tokens += claim_distance(c, slice(t, x, 1, i, 1), slice(t, moved, 1, i, 1), &scale) > 0;
+    size_t n = dim_of(x, 1), rows = moved_rows(c, t, y, z), tokens = moved_rows(c, t, x, moved);
     claim_true(c, rows == 8, "one pixel moves %zu of 8 rows of words", rows);
     claim_true(c, tokens == n, "and %zu of %zu patches after one layer", tokens, n);
 }
