@@ -26,8 +26,7 @@ struct choice {
     bool quiet;
 };
 
-static const char *const format_names[] = {"text", "markdown", "csv", "json"};
-enum { FORMATS = sizeof format_names / sizeof *format_names };
+static const char *const format_names[] = {"text", "markdown", "csv", "json", NULL};
 
 enum { KEY_KERNELS = 0x100 };
 static const struct argp_option options[] = {
@@ -40,16 +39,12 @@ static const struct argp_option options[] = {
 static void set_format(struct choice *choice, const char *name, struct argp_state *state)
 {
     char error[ASSAY_ERROR_ROOM];
-    struct assay_nearest nearest = {.asked = name};
-    for (int i = 0; i < FORMATS; i++) {
-        choice->format = (__typeof__(choice->format))i;
-        if (strcmp(format_names[i], name) == 0)
-            return;
-        assay_nearest_offer(&nearest, format_names[i]);
-    }
-    assay_nearest_complain(&nearest, "format", "expected text, markdown, csv or json", error,
-                           sizeof error);
-    argp_error(state, "%s", error);
+    int found = assay_nearest_index(format_names, name, "format",
+                                    "expected text, markdown, csv or json", error, sizeof error);
+    if (found < 0)
+        argp_error(state, "%s", error);
+    else
+        choice->format = (__typeof__(choice->format))found;
 }
 
 static error_t parse(int key, char *argument, struct argp_state *state)

@@ -23,17 +23,16 @@ static const struct argp_option options[] = {
 
 static void set_format(struct choice *choice, const char *name, struct argp_state *state)
 {
-    struct assay_nearest nearest = {.asked = name};
+    const char *names[ASSAY_TABLE_FORMATS + 1] = {NULL};
     char error[ASSAY_ERROR_ROOM];
-    for (int i = 0; i < ASSAY_TABLE_FORMATS; i++) {
-        choice->format = (enum assay_table_format)i;
-        if (strcmp(assay_table_format_name(choice->format), name) == 0)
-            return;
-        assay_nearest_offer(&nearest, assay_table_format_name(choice->format));
-    }
-    assay_nearest_complain(&nearest, "format", "expected markdown, csv, latex or json", error,
-                           sizeof error);
-    argp_error(state, "%s", error);
+    for (int i = 0; i < ASSAY_TABLE_FORMATS; i++)
+        names[i] = assay_table_format_name((enum assay_table_format)i);
+    int found = assay_nearest_index(names, name, "format", "expected markdown, csv, latex or json",
+                                    error, sizeof error);
+    if (found < 0)
+        argp_error(state, "%s", error);
+    else
+        choice->format = (enum assay_table_format)found;
 }
 
 static error_t parse(int key, char *argument, struct argp_state *state)

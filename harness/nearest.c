@@ -75,3 +75,15 @@ int assay_nearest_complain(const struct assay_nearest *nearest, const char *kind
     }
     return -1;
 }
+
+int assay_nearest_index(const char *const *names, const char *asked, const char *kind,
+                        const char *otherwise, char *error, size_t room)
+{
+    struct assay_nearest nearest = {.asked = asked};
+    for (int i = 0; names[i]; i++) {
+        if (strcmp(names[i], asked) == 0)
+            return i;
+        assay_nearest_offer(&nearest, names[i]);
+    }
+    return assay_nearest_complain(&nearest, kind, otherwise, error, room);
+}

@@ -21,5 +21,8 @@ void assay_nearest_offer(struct assay_nearest *nearest, const char *name);
 /* Writes the message and returns -1. `otherwise`: what is said when nothing is near, or NULL. */
 int assay_nearest_complain(const struct assay_nearest *nearest, const char *kind,
                            const char *otherwise, char *error, size_t room);
+/* Which of `names` (ends with NULL) is asked for; -1 with the message. */
+int assay_nearest_index(const char *const *names, const char *asked, const char *kind,
+                        const char *otherwise, char *error, size_t room);
 
 #endif

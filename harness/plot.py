@@ -500,22 +500,21 @@ def plot_measured(arguments):
     plt.close(figure)
 
 
-def measured_arguments(words):
-    parser = argparse.ArgumentParser(
-        prog="plot.py measured", description="Draws a table of `assay measure`, as SVG.")
-    parser.add_argument("record", metavar="FILE", help="ID.NAME.json")
+def one_file(words, name, description, record):
+    parser = argparse.ArgumentParser(prog=f"plot.py {name}", description=description)
+    parser.add_argument("record", metavar="FILE", help=record)
     parser.add_argument("-o", "--output", default=".", metavar="FOLDER",
                         help="where the figure goes (default: here)")
     return parser.parse_args(words)
+
+
+def measured_arguments(words):
+    return one_file(words, "measured", "Draws a table of `assay measure`, as SVG.", "ID.NAME.json")
 
 
 def bench_arguments(words):
-    parser = argparse.ArgumentParser(
-        prog="plot.py bench", description="Draws the measurements that `make bench` made, as SVG.")
-    parser.add_argument("record", metavar="FILE", help="results/bench/LEVEL-COMPILER.json")
-    parser.add_argument("-o", "--output", default=".", metavar="FOLDER",
-                        help="where the figure goes (default: here)")
-    return parser.parse_args(words)
+    return one_file(words, "bench", "Draws the measurements that `make bench` made, as SVG.",
+                    "results/bench/LEVEL-COMPILER.json")
 
 
 def tradeoff_arguments(words):
