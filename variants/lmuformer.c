@@ -99,9 +99,10 @@ static tensor convolved(layer *l, const char *name, tensor x)
     if (!x)
         return TENSOR_NONE;
     size_t mark = layer_enter(l, "%s", name), n = dim_of(x, 1), c = width_of(x), past = TAPS - 1;
-    bool causal = l->context->causal;
-    tensor all = pad(t, x, 1, 1, 1), tap[TAPS];
-    if (causal) {
+    tensor all, tap[TAPS];
+    if (!l->context->causal) {
+        all = pad(t, x, 1, 1, 1);
+    } else {
         tensor before = carried(l, "state", SHAPE(dim_of(x, 0), past, c));
         all = concat(t, 1, 2, (tensor[]){before, x});
         carry(l, "state", slice(t, all, 1, n, past));
@@ -133,7 +134,7 @@ static tensor pointwise(layer *l, const char *name, tensor x, size_t out)
 bool lmuformer_held(size_t M, double theta, double *A, double *B)
 {
     size_t n = M + 1;
-    double *both = calloc(2 * n * n, sizeof *both), *e = both + n * n;
+    double *both = calloc(2 * n * n, sizeof *both), *e = both ? both + n * n : NULL;
     for (size_t i = 0; both && i < M; i++) {
         double rate = (2 * (double)i + 1) / theta;
         for (size_t j = 0; j < M; j++)

@@ -4,7 +4,6 @@
  * 7, 5, 4 and 3 nodes in a batch. */
 #include <math.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "variants/outside.h"
 
