@@ -336,7 +336,7 @@ tensor pairs_allowed(layer *l, size_t n);
 struct heads { tensor query, key, value; };
 struct heads project_heads(layer *l, tensor x, tensor memory);
 
-/* ref/model/causal.c: depthwise over the last tokens, j ascending,
+/* ref/parts/causal.c: depthwise over the last tokens, j ascending,
  *     y_i = bias + sum_j weight_j x_(i - taps + 1 + j)
  * so that the last weight meets the token itself. x [b, n, c], weight [taps, c], bias [c] or
  * NONE; before [b, at least taps - 1, c]: the tokens in front of x, or NONE: zeros. */
@@ -346,13 +346,13 @@ tensor causal_convolution(tape *t, tensor x, tensor weight, tensor bias, tensor 
 tensor short_convolution(layer *l, const char *name, tensor x, size_t taps, bool bias);
 /* [n, n]: 1 where column <= row, else 0 */
 tensor causal_ones(tape *t, size_t n);
-/* ref/model/fourier.c: y_i = sum_(k <= i) kernel_k x_(i - k) for kernels as long as x, by Fourier transforms
+/* ref/parts/fourier.c: y_i = sum_(k <= i) kernel_k x_(i - k) for kernels as long as x, by Fourier transforms
  * of the first 2^p or 3 2^p from 2 n on. x [b, n, c or 1], kernel [n, c] -> [b, n, c]. An output is off by
  * at most 16 (3 log2 4n + 1) roundoffs of |kernel|_1 |x|_2. long_convolution_products: the
  * multiply-adds of a transform, of which there are c and one for each channel of x and of y. */
 tensor long_convolution(tape *t, tensor x, tensor kernel);
 size_t long_convolution_products(size_t n);
-/* ref/model/batch_norm.c. batch_moments: mean and variance of each channel of x [.., d], of all its rows
+/* ref/parts/batch_norm.c. batch_moments: mean and variance of each channel of x [.., d], of all its rows
  * while training, [1, d], else the buffers "mean" and "variance" [d], which start as 0 and 1 and become
  * 0.9 old + 0.1 new; the variance that they take is unbiased. batch_norm: (x - mean) / sqrt(variance +
  * 1e-5) gain + bias, with weights and moments of its own under `name`. A paper that uses them declares

@@ -19,7 +19,7 @@
  * attention. Deviations: PCG32 in place of numpy's generator; attention_dropout is not applied, as
  * in the benchmark; the external form (ETC), whose global tokens are no part of the text, is left
  * out. */
-#include "ref/blocks.h"
+#include "ref/parts/blocks.h"
 #include "ref/rng.h"
 #include "variants/outside.h"
 

@@ -20,7 +20,7 @@
 
 #include "ref/arith.h"
 #include "ref/claim.h"
-#include "ref/images.h"
+#include "ref/parts/images.h"
 
 enum { PATCH, ROWS, BEAM };
 enum { BEGIN = 1, END = 2, BEAMS_MAX = 64, WORDS_MAX = 64 };

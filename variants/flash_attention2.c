@@ -23,7 +23,7 @@
 #include <string.h>
 
 #include "ref/claim.h"
-#include "ref/partials.h"
+#include "ref/parts/partials.h"
 
 enum { QUERY_BLOCK, KEY_BLOCK, EVALUATION };
 enum evaluation { RECOMPUTED, STORED, REFERENCE };

@@ -16,7 +16,7 @@
  * classifier reads the mean of the tokens, since the first one sees nothing; the mixer gives zero
  * for padding, which comes last and which the code takes out. Deviations: none. */
 #include "ref/arith.h"
-#include "ref/decayed.h"
+#include "ref/parts/decayed.h"
 #include "variants/outside.h"
 
 enum { EXPAND_K, EXPAND_V, RANK, TAU, CLAMP, TAPS, EPS, CHUNK, SUB, EVALUATION };

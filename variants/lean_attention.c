@@ -17,7 +17,7 @@
 #include <string.h>
 
 #include "ref/claim.h"
-#include "ref/partials.h"
+#include "ref/parts/partials.h"
 
 enum { KEY_BLOCK, WORKERS, QUERY_BLOCK, EVALUATION };
 enum evaluation { LEAN, REFERENCE };

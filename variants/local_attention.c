@@ -11,7 +11,7 @@
  * benchmark's layout: its reshape makes group(p) = p mod (N / B), a strided pattern; a whole block
  * of zeros is appended even where B divides n, and counts as keys; padding is masked at the place
  * j B + i, which belongs to another token than member i of group j. Deviations: none. */
-#include "ref/blocks.h"
+#include "ref/parts/blocks.h"
 #include "variants/outside.h"
 
 enum { BLOCK, BACKWARD, FORWARD, EXACT, FORM };

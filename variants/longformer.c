@@ -20,7 +20,7 @@
  * copy; attention_dropout is not applied. */
 #include <string.h>
 
-#include "ref/blocks.h"
+#include "ref/parts/blocks.h"
 #include "variants/outside.h"
 
 enum { WINDOW, DILATION, DILATED_HEADS, GLOBAL, FORM };

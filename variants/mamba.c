@@ -16,7 +16,7 @@
  * since the first one sees nothing, and padding at the end is tokens like others, as in the code.
  * Deviation: where the optimizer decays weights, A_log and D are decayed too. */
 #include "ref/elementary.h"
-#include "ref/selective.h"
+#include "ref/parts/selective.h"
 #include "variants/outside.h"
 
 enum { EXPAND, STATE, TAPS, RANK, LEAST_STEP, MOST_STEP, CHUNK, EVALUATION };

@@ -5,9 +5,9 @@
 #ifndef ASSAY_VARIANTS_OUTSIDE_H
 #define ASSAY_VARIANTS_OUTSIDE_H
 
-#include "ref/blocks.h"
+#include "ref/parts/blocks.h"
 #include "ref/claim.h"
-#include "ref/images.h"
+#include "ref/parts/images.h"
 
 /* ---- the tables, for `outside` of a descriptor ---- */
 

@@ -26,7 +26,7 @@
  * attention_dropout is not applied; feed-forward layers are not split into chunks, which no bit of
  * the output shows. */
 #include "ref/arith.h"
-#include "ref/buckets.h"
+#include "ref/parts/buckets.h"
 #include "variants/outside.h"
 
 enum { BUCKETS, ROUNDS, CHUNK, WITHIN, COUNTED, RESIDUAL, RECOMPUTED, FORM };

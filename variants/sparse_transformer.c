@@ -20,7 +20,7 @@
  * positions. */
 #include <stdio.h>
 
-#include "ref/blocks.h"
+#include "ref/parts/blocks.h"
 #include "variants/outside.h"
 
 enum { PATTERN, USE, STRIDE, WINDOW, SUMMARY, SUBBLOCKS, FORM };

@@ -8,7 +8,7 @@
  *     else:     f = sum_i F_i (s - s')^i / i!                      s': the last computed step
  *     x = x - model(x, t = 1000 (s + 1) / S, y) / S                a plain Euler step around it
  *
- * Replaces execution; the host is a DiT (ref/diffusion.h), whose outputs before their gates are what is
+ * Replaces execution; the host is a DiT (ref/parts/diffusion.h), whose outputs before their gates are what is
  * kept. Only the last gap divides, also where two gaps differ, as in the code: no divided differences.
  * Without gradients. steps=0 is the host alone, one step of its training. Deviations: the null class is
  * never drawn in training, and the official sampler, DDPM's, is an Euler step here, as in the vectors. */
@@ -16,7 +16,7 @@
 #include <stdio.h>
 
 #include "ref/arith.h"
-#include "ref/diffusion.h"
+#include "ref/parts/diffusion.h"
 #include "variants/outside.h"
 
 enum { STEPS, INTERVAL, ORDER, FIRST, PATCH, ROWS, FEATURES };

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "harness/tests/tap.h"
-#include "ref/blocks.h"
+#include "ref/parts/blocks.h"
 
 enum { SAMPLES = 2, N = 11, HEADS = 2, WIDTH = 4, SIZE = 3, BLOCKS = 4, SEEN = 3 };
 enum { FRONT = 2 };

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "harness/tests/tap.h"
-#include "ref/buckets.h"
+#include "ref/parts/buckets.h"
 
 enum { GROUPS = 2, ROUNDS = 2, ALL = 12, SIZE = 3, CHUNKS = 8, SEEN = 6, BUCKETS = 4, WIDTH = 2 };
 enum { PLACES = ROUNDS * ALL, COUNT = GROUPS * PLACES };

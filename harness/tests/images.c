@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "harness/tests/tap.h"
-#include "ref/images.h"
+#include "ref/parts/images.h"
 
 static bool reads(tape *t, tensor x, struct assay_shape shape, const double *expected)
 {

@@ -63,7 +63,7 @@ sub open_orders {
     return @found;
 }
 
-my $shared = join '', map { text_of("$source/$_") } qw(ref/tape.h ref/ops.h ref/model.h ref/model/internal.h ref/claim.h ref/blocks.h ref/buckets.h variants/outside.h);
+my $shared = join '', (map { text_of("$source/$_") } qw(ref/tape.h ref/ops.h ref/model.h ref/model/internal.h ref/claim.h variants/outside.h)), map { text_of($_) } glob "$source/ref/parts/*.h";
 my $known = makers($shared);
 
 for my $bad ('y = add(t, relu(t, x), gelu(t, x));', 'struct heads h = {scale(t, x, 2), scale(t, x, 3)};',
@@ -75,7 +75,7 @@ for my $good ('y = add(t, relu(t, x), z);', 'y = relu(t, scale(t, gelu(t, x), 2)
     ok(!open_orders($good, $known), "passed: $good");
 }
 
-for my $file (sort(glob("$source/ref/model/*.c $source/ref/tape/*.c $source/variants/*.c $source/variants/outside/*.c")), "$source/harness/templates/variant.c.in") {
+for my $file (sort(glob("$source/ref/model/*.c $source/ref/parts/*.c $source/ref/claims/*.c $source/ref/tape/*.c $source/variants/*.c $source/variants/outside/*.c")), "$source/harness/templates/variant.c.in") {
     my $text = text_of($file);
     my @found = open_orders($text, { %$known, %{ makers($text) } });
     (my $name = $file) =~ s{^\Q$source\E/}{};

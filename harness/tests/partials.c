@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "harness/tests/tap.h"
-#include "ref/partials.h"
+#include "ref/parts/partials.h"
 
 enum { SAMPLES = 2, N = 6, KEYS = 7, HEADS = 4, KEY_HEADS = 2, WIDTH = 4 };
 enum { ROOM = SAMPLES * KEYS * HEADS * WIDTH };

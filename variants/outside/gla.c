@@ -4,7 +4,7 @@
  * recurrence alone; each with its last state. */
 #include <stdio.h>
 
-#include "ref/decayed.h"
+#include "ref/parts/decayed.h"
 #include "variants/outside.h"
 
 static const struct outside_name weights[] = {

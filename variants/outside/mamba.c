@@ -3,7 +3,7 @@
  * language model of two blocks, one of its mixers step by step, and the scan alone. */
 #include <string.h>
 
-#include "ref/selective.h"
+#include "ref/parts/selective.h"
 #include "variants/outside.h"
 
 enum { SAMPLES = 2, TOKENS = 20, STEPS = 12, CHANNELS = 6 };

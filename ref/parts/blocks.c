@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Block-sparse attention: gathers of whole blocks around the general attention. */
-#include "ref/blocks.h"
+#include "ref/parts/blocks.h"
 
 #include "ref/tape/op.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Partial softmax attention, its merge, and the tiles it is made of. */
-#include "ref/partials.h"
+#include "ref/parts/partials.h"
 
 #include "ref/arith.h"
 

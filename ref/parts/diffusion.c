@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Layers of the diffusion transformer. */
-#include "ref/diffusion.h"
+#include "ref/parts/diffusion.h"
 
 #include "ref/arith.h"
 #include "ref/elementary.h"

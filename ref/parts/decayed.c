@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Linear attention with decays: token by token, pair by pair, by chunks and blocks. */
-#include "ref/decayed.h"
+#include "ref/parts/decayed.h"
 
 #include "ref/model.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Selective state-space recurrences: token by token, by trees, as a matrix. */
-#include "ref/selective.h"
+#include "ref/parts/selective.h"
 
 #include "ref/model.h"
 

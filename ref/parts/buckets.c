@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tokens sorted by bucket: a counting sort on the host, and gathers by what it finds. */
-#include "ref/buckets.h"
+#include "ref/parts/buckets.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Claims about orders of execution: attention in parts is attention as a whole, gradients included. */
 #include "ref/claim.h"
-#include "ref/partials.h"
+#include "ref/parts/partials.h"
 
 enum { HEADS = 4, KEY_HEADS = 2, WIDTH = 4 };
 

@@ -9,7 +9,7 @@
 #ifndef ASSAY_DIFFUSION_H
 #define ASSAY_DIFFUSION_H
 
-#include "ref/images.h"
+#include "ref/parts/images.h"
 
 /* time [b] -> [b, channels]: cos(t w_i), then sin(t w_i), w_i = 10000^(-i / half), half = channels / 2. */
 tensor time_features(tape *t, tensor time, size_t channels);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Images as tokens: grids, grey levels, patches, windows. */
-#include "ref/images.h"
+#include "ref/parts/images.h"
 
 #include "ref/model/internal.h"
 
