@@ -298,8 +298,7 @@ int assay_cell_make(struct assay_cell *cell, const struct assay_cell_choice *cho
         return -1;
     settle(cell);
     if (cell->variant->pixels && !cell->task->image)
-        return assay_complain(error, room,
-                              "%s: expected a task whose samples are images, found %s",
+        return assay_complain(error, room, "%s: expected a task whose samples are images, found %s",
                               cell->variant->id, cell->task->id);
     return assay_configuration_make(&cell->config, cell->variant, config.at, error, room);
 }
@@ -312,18 +311,32 @@ static bool same_field(const struct assay_cell_field *field,
     return found->text ? strcmp(field->text, found->text) == 0 : field->number == found->number;
 }
 
+/* Fields that are younger than the first records: one that lacks them had 0. */
+static bool is_younger(const struct assay_cell_field *field)
+{
+    static const char *const names[] = {"target_length"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(field->name, names[i]) == 0)
+            return strcmp(field->text, "0") == 0;
+    return false;
+}
+
 /* The record's configuration is what came out of it, with nothing missing, added or moved. */
 static int compare_fields(const struct assay_cell *cell, const struct assay_record *record,
                           char *error, size_t room)
 {
     struct assay_cell_field field;
     size_t count = 0;
-    for (; assay_cell_field_at(cell, count, &field); count++)
-        if (count >= record->config_count || !same_field(&field, &record->config[count]))
+    for (size_t i = 0; assay_cell_field_at(cell, i, &field); i++) {
+        bool there = count < record->config_count;
+        if (there && same_field(&field, &record->config[count]))
+            count++;
+        else if (!is_younger(&field)
+                 || (there && strcmp(record->config[count].name, field.name) == 0))
             return assay_complain(error, room, "config: expected %s=%s in place %zu, found %s",
                                   field.name, field.text, count + 1,
-                                  count < record->config_count ? record->config[count].name
-                                                               : "nothing");
+                                  there ? record->config[count].name : "nothing");
+    }
     if (count < record->config_count)
         return assay_complain(error, room, "config: '%s' is not known here",
                               record->config[count].name);
