@@ -439,7 +439,7 @@ static void forecasts_do_not_read_the_stream(struct claim *c)
 static double sample_error(struct claim *c, const char *overrides, tensor full,
                            struct taylor_schedule *end)
 {
-    double size;
+    double size = 1;
     tensor x = full ? sample(c, overrides, end, 3) : TENSOR_NONE;
     double far = x ? claim_distance(c, full, x, &size) : (double)INFINITY;
     return far / size;
