@@ -136,7 +136,8 @@ struct variant_growth {
 /* What many mixers need of the configuration; checked before `legal`. */
 enum {
     NEEDS_KEYS_PER_HEAD = 1,          /* key_heads = heads */
-    NEEDS_NO_BIAS = 2                 /* no position that is a bias of the scores */
+    NEEDS_NO_BIAS = 2,                /* no position that is a bias of the scores */
+    NEEDS_ONE_STACK = 4               /* no encoder beside a decoder */
 };
 
 struct assay_transform;

@@ -399,9 +399,7 @@ static const char *legal(const struct assay_config *c)
         return "expand_k: expected a multiple of heads for expand_k times width";
     if ((double)value_width(c) * heads != c->hyper[EXPAND_V] * (double)c->width || !value_width(c))
         return "expand_v: expected a multiple of heads for expand_v times width";
-    return c->frame == FRAME_ENCODER_DECODER
-               ? "frame: expected encoder or decoder: a recurrence has no cross-attention"
-               : NULL;
+    return NULL;
 }
 
 static const char *const evaluations[] = {"recurrent", "parallel", "chunked", "secondary", NULL};
@@ -482,7 +480,7 @@ const struct assay_variant assay_variant_gla = {
         {0}},
     .untested = "Perplexities of 340M and 1.3B models, recall and throughput need the full-size "
                 "runs and the authors' hardware.",
-    .resolve = resolve, .legal = legal,
+    .resolve = resolve, .needs = NEEDS_ONE_STACK, .legal = legal,
     .extra_parameters = extra_parameters,
     .mixer_multiply_adds = multiply_adds,
     .decode_elements = state_elements,

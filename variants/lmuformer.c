@@ -668,8 +668,6 @@ static void resolve(struct assay_config *c)
 
 static const char *legal(const struct assay_config *c)
 {
-    if (c->frame == FRAME_ENCODER_DECODER)
-        return "frame: expected encoder or decoder: a recurrence has no cross-attention";
     return memory_order(c) > 1024 ? "memory: expected at most 1024" : NULL;
 }
 
@@ -746,7 +744,7 @@ const struct assay_variant assay_variant_lmuformer = {
     .untested = "96.53 % and, spiking, 96.12 % on Speech Commands, and 99 % of that from sequences "
                 "shorter by 32.03 %, need the data; the online mode that this uses is met. 65 times "
                 "fewer operations than AST: AST's are not counted here.",
-    .resolve = resolve, .legal = legal,
+    .resolve = resolve, .needs = NEEDS_ONE_STACK, .legal = legal,
     .extra_parameters = extra_parameters, .mixer_multiply_adds = multiply_adds,
     .decode_elements = state_elements,
     .growth = growth, .coupled = true,

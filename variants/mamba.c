@@ -359,8 +359,6 @@ static void resolve(struct assay_config *c)
 
 static const char *legal(const struct assay_config *c)
 {
-    if (c->frame == FRAME_ENCODER_DECODER)
-        return "frame: expected encoder or decoder: a recurrence has no cross-attention";
     return c->placement == PLACE_PRE ? NULL : "placement: expected pre";
 }
 
@@ -433,7 +431,7 @@ const struct assay_variant assay_variant_mamba = {
                 "one does not (97.0% and 99.8%), and that induction heads learned at 256 tokens "
                 "hold up to 2^20, needs training: the table of the suite recall has this model's "
                 "cells.",
-    .resolve = resolve, .legal = legal,
+    .resolve = resolve, .needs = NEEDS_ONE_STACK, .legal = legal,
     .extra_parameters = extra_parameters,
     .mixer_multiply_adds = multiply_adds,
     .decode_elements = state_elements,

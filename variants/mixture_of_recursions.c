@@ -706,11 +706,6 @@ static struct variant_growth growth(const struct assay_config *c)
     return assay_variant_reference.growth(c);
 }
 
-static const char *legal(const struct assay_config *c)
-{
-    return c->frame == FRAME_ENCODER_DECODER ? "frame: expected encoder or decoder" : NULL;
-}
-
 static const char *const routings[] = {"expert", "threshold", "token", NULL};
 static const char *const scores[] = {"softmax", "sigmoid", NULL};
 static const char *const balances[] = {"loss", "free", NULL};
@@ -806,7 +801,7 @@ const struct assay_variant assay_variant_mixture_of_recursions = {
     .untested = "Lower loss than a recursive and a plain stack at equal operations, expert choice "
                 "ahead of token choice, and the best router need language models of 135M and more "
                 "on FineWeb-Edu.",
-    .legal = legal,
+    .needs = NEEDS_ONE_STACK,
     .extra_parameters = router_parameters, .decode_elements = decode_elements,
     .growth = growth, .adaptive = adaptive, .coupled = true,
 };

@@ -479,11 +479,7 @@ static struct variant_growth growth(const struct assay_config *c)
 
 static const char *legal(const struct assay_config *c)
 {
-    if (c->frame == FRAME_ENCODER_DECODER)
-        return "frame: expected encoder or decoder: the paper has no cross-attention";
-    if (c->stream != c->width)
-        return "stream: expected as wide as width";
-    return NULL;
+    return c->stream == c->width ? NULL : "stream: expected as wide as width";
 }
 
 static bool even(double x)
@@ -579,7 +575,7 @@ const struct assay_variant assay_variant_mla = {
     .outside = outside_mla,
     .untested = "That quality stays that of full attention at a cache 57 times smaller needs "
                 "language models of the paper's size.",
-    .needs = NEEDS_NO_BIAS,
+    .needs = NEEDS_NO_BIAS | NEEDS_ONE_STACK,
     .legal = legal,
     .extra_parameters = extra_parameters,
     .mixer_multiply_adds = multiply_adds,

@@ -414,6 +414,8 @@ static const char *unmet_need(const struct assay_config *c, unsigned needs)
         return "key_heads: expected as many as heads";
     if (needs & NEEDS_NO_BIAS && (c->position == POSITION_ALIBI || c->position == POSITION_T5))
         return "position: expected no bias of the scores";
+    if (needs & NEEDS_ONE_STACK && c->frame == FRAME_ENCODER_DECODER)
+        return "frame: expected encoder or decoder: the paper has no cross-attention";
     return NULL;
 }
 
