@@ -154,7 +154,6 @@ struct assay_pass;
 struct assay_batch *batch_random(const struct assay_variant *variant, const struct assay_config *c,
                                  size_t samples, size_t length, uint64_t seed);
 void batch_free(struct assay_batch *b);
-/* Room for one more input, zeros, 4 bytes an element; NULL without memory. */
 /* Takes all inputs out: for papers that have none of the frame's. */
 void batch_clear(struct assay_batch *b);
 /* Room for one more input, zeros, 4 bytes an element; NULL without memory. `name` is not copied. */
@@ -264,6 +263,8 @@ void add_to_loss(layer *l, tensor term);
 /* -> mark for layer_leave */
 size_t layer_enter(layer *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void layer_leave(layer *l, size_t mark);
+/* Is it the layer that is called so? ".mixer.output" */
+bool path_ends(const layer *l, const char *end);
 const struct assay_config *config_of(const layer *l);
 double hyper(const layer *l, const char *name);
 size_t hyper_n(const layer *l, const char *name);

@@ -201,6 +201,9 @@ size_t elements_of(tensor x);
 size_t width_of(tensor x);                       /* last axis */
 size_t rows_of(tensor x);                        /* elements / width */
 const int32_t *ids_of(tensor x);                 /* an i32 tensor's data */
+/* The same of a mask; NULL for none. On a dry tape a mask that is computed has no data, and is zero:
+ * it is taken for one that allows everything. */
+const int32_t *flags_of(const tape *t, tensor flags);
 void tensor_read(const tape *t, tensor x, double *values);
 /* false (and zeros) if none arrived */
 bool gradient_read(const tape *t, tensor x, double *values);

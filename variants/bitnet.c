@@ -97,12 +97,6 @@ static tensor product(layer *l, struct codes q, tensor w)
     return multiply(l->t, whole, multiply(l->t, q.step, s.beta));
 }
 
-static bool path_ends(const layer *l, const char *end)
-{
-    size_t length = strlen(l->path), tail = strlen(end);
-    return length >= tail && strcmp(l->path + length - tail, end) == 0;
-}
-
 /* in x out latent numbers; normal ones of all but query and key grow with the depth. */
 static tensor latent(layer *l, size_t in, size_t out)
 {

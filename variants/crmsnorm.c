@@ -42,12 +42,6 @@ static tensor norm(layer *l, tensor x)
                                            : rms_norm(l->t, x, TENSOR_NONE, eps);
 }
 
-static bool ends_with(const char *name, const char *end)
-{
-    size_t length = strlen(name), tail = strlen(end);
-    return length >= tail && strcmp(name + length - tail, end) == 0;
-}
-
 /* Everything that is added to the stream, by the names of the frame. The head reads. */
 static bool writes_stream(const char *name)
 {
@@ -73,7 +67,7 @@ static tensor recentred(tape *t, tensor x)
 static tensor zero_mean_linear(layer *l, tensor x, size_t out, bool bias)
 {
     if (!x || !hyper_is(l, "form", "pre_rms_training")
-        || !(ends_with(l->path, ".mixer.output") || ends_with(l->path, ".ffn.out")))
+        || !(path_ends(l, ".mixer.output") || path_ends(l, ".ffn.out")))
         return assay_reference_slots.linear(l, x, out, bias);
     size_t in = width_of(x);
     tensor weight = recentred(l->t, linear_weight(l, in, out));

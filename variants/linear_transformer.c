@@ -139,8 +139,7 @@ static const double reorder_units = 4 * (LENGTH + WIDTH + 2);
 static void equals_the_quadratic_form(struct claim *c)
 {
     struct features f = features(c);
-    double scale;
-    claim_distance(c, f.value, f.value, &scale);
+    double scale = claim_largest(c, f.value);
     tensor brute = linear_transformer_normalised(
         f.t, quadratic_sums(f.t, f.query, f.key, f.value, false), 1e-6);
     tensor factored = linear_transformer_normalised(

@@ -274,9 +274,7 @@ static tensor under_a_mask(struct claim_alone *a, const struct heads *h, size_t 
  * and that of the weighted values: 12 roundings of the largest value each, in either form. */
 static void close_to(struct claim *c, tensor one, tensor two, tensor value, const char *what)
 {
-    double largest;
-    claim_distance(c, value, value, &largest);
-    claim_close(c, one, two, 2 * (N + N), largest, what);
+    claim_close(c, one, two, 2 * (N + N), claim_largest(c, value), what);
 }
 
 static struct heads projected_globally(struct claim_alone *a)

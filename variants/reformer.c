@@ -463,9 +463,7 @@ static void count_pairs(struct claim_alone *a, int32_t *times)
  * hundred roundings of the largest value, either way. */
 static void close_to(struct claim *c, tensor one, tensor two, tensor v, const char *what)
 {
-    double largest;
-    claim_distance(c, v, v, &largest);
-    claim_close(c, one, two, 200, largest, what);
+    claim_close(c, one, two, 200, claim_largest(c, v), what);
 }
 
 static void one_chunk_is_full_attention(struct claim *c)

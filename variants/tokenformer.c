@@ -55,12 +55,6 @@ tensor tokenformer_pattention(layer *l, tensor x, size_t out, int field)
     return matmul(t, a, value);
 }
 
-static bool path_ends(const layer *l, const char *end)
-{
-    size_t length = strlen(l->path), tail = strlen(end);
-    return length >= tail && strcmp(l->path + length - tail, end) == 0;
-}
-
 static tensor token_linear(layer *l, tensor x, size_t out, bool bias)
 {
     (void)bias;

@@ -87,13 +87,6 @@ static tensor gradient_of(struct claim *c, tape *t, tensor x)
     return d && gradient_read(t, x, d) ? claim_values(c, t, x->shape, d) : TENSOR_NONE;
 }
 
-static double largest(struct claim *c, tensor x)
-{
-    double scale;
-    claim_distance(c, x, x, &scale);
-    return scale;
-}
-
 /* Of Q, K, V, G (the cotangent) the largest, w the width, k the most keys of a query, n tokens. Per
  * form p has k + 1 roundings of its sum and division; g.v and its mean, both at most w G V, have w
  * and w + 2 k + 2 more, so that the score's gradient has 8 k + 2 w + 8 in all; then come chains of
@@ -103,11 +96,11 @@ static void meet_gradients(struct claim *c, const struct mask_case *m, tensor co
 {
     const tensor own[] = {m->a.h.query, m->a.h.key, m->a.h.value},
                  twin[] = {m->twin.query, m->twin.key, m->twin.value};
-    double n = (double)m->a.n, w = (double)width_of(own[0]), g = largest(c, cotangent),
+    double n = (double)m->a.n, w = (double)width_of(own[0]), g = claim_largest(c, cotangent),
            factor = config_of(&m->a.l)->scale_scores ? assay_scalar_sqrt(c->profile, w) : 1,
-           score = w * g * largest(c, own[2]) / factor,
+           score = w * g * claim_largest(c, own[2]) / factor,
            units = 2 * (8 * (double)m->most + 2 * w + n + 8), worst = 0, scale;
-    double size[] = {score * largest(c, own[1]), n * score * largest(c, own[0]), n * g};
+    double size[] = {score * claim_largest(c, own[1]), n * score * claim_largest(c, own[0]), n * g};
     for (int i = 0; i < 3; i++) {
         tensor one = gradient_of(c, m->a.t, own[i]), two = gradient_of(c, m->a.t, twin[i]);
         double off = claim_distance(c, one, two, &scale) / (claim_roundoff(c) * size[i]);
@@ -132,7 +125,8 @@ static void meet_case(struct claim *c, struct mask_case *m, const struct claim_m
     if (how->bits)
         claim_equal_bits(c, t, y[0], y[1], what);
     else
-        claim_close(c, y[0], y[1], 4 * (double)(m->most + 2), largest(c, m->twin.value), what);
+        claim_close(c, y[0], y[1], 4 * (double)(m->most + 2), claim_largest(c, m->twin.value),
+                    what);
     if (sparse)
         claim_differs(c, y[0], rows_of_tokens(m, under_mask(m, m->all)), 1000,
                       tape_string(t, "%s: all pairs", what));

@@ -173,8 +173,8 @@ static tensor t5_bias(layer *l, size_t queries, size_t keys)
                           : t5_bucket((long)j, (long)(l->context->first + i), !l->context->causal,
                                       c->buckets, c->bucket_distance);
     /* The released code's deviation: 1 / sqrt(d). */
-    double deviation = assay_scalar_div(
-        ASSAY_F32, 1, assay_scalar_sqrt(ASSAY_F32, (double)c->width));
+    double deviation =
+        assay_scalar_div(ASSAY_F32, 1, assay_scalar_sqrt(ASSAY_F32, (double)c->width));
     tensor table = param(l, "relative", SHAPE(c->buckets, c->heads), init_normal(deviation));
     tensor bias = gather_rows(l->t, table, tape_input_i32(l->t, SHAPE(queries, keys), index));
     return reshape(l->t, permute(l->t, bias, (const int[]){2, 0, 1}),

@@ -79,7 +79,7 @@ tensor drop(layer *l, const char *name, tensor x)
                : x;
 }
 
-static bool path_ends(const layer *l, const char *end)
+bool path_ends(const layer *l, const char *end)
 {
     size_t length = strlen(l->path), tail = strlen(end);
     return length >= tail && strcmp(l->path + length - tail, end) == 0;

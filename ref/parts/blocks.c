@@ -163,16 +163,6 @@ static bool fits(tape *t, const struct blocks *s, tensor key, tensor value)
     return true;
 }
 
-/* On a dry tape flags that are computed have no data, and are zero: they allow everything. */
-static const int32_t *flags_of(const tape *t, tensor flags)
-{
-    const int32_t *flag = ids_of(flags);
-    bool any = !t->dry;
-    for (size_t i = 0; flag && !any && i < elements_of(flags); i++)
-        any = flag[i] != 0;
-    return any ? flag : NULL;
-}
-
 tensor block_attention(tape *t, tensor query, tensor key, tensor value,
                        const struct block_pattern *p, tensor valid,
                        const struct attention_options *o)

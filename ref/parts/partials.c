@@ -86,16 +86,6 @@ tensor planes_joined(tape *t, const struct planes *p, tensor y)
     return reshape(t, permute(t, y, queries_first), SHAPE(b, p->queries, p->heads, v));
 }
 
-/* On a dry tape flags that are computed have no data, and are zero: they allow everything. */
-static const int32_t *flags_of(const tape *t, tensor flags)
-{
-    const int32_t *flag = ids_of(flags);
-    bool any = !t->dry;
-    for (size_t i = 0; flag && !any && i < elements_of(flags); i++)
-        any = flag[i] != 0;
-    return any ? flag : NULL;
-}
-
 struct planes planes_of(tape *t, tensor query, tensor key, tensor value, tensor valid, bool causal)
 {
     struct planes p = {.causal = causal, .valid = flags_of(t, valid)};

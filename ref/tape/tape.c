@@ -433,6 +433,15 @@ const int32_t *ids_of(tensor x)
     return x && x->type == ASSAY_I32 ? x->data : NULL;
 }
 
+const int32_t *flags_of(const tape *t, tensor flags)
+{
+    const int32_t *flag = ids_of(flags);
+    bool any = !t->dry;
+    for (size_t i = 0; flag && !any && i < elements_of(flags); i++)
+        any = flag[i] != 0;
+    return any ? flag : NULL;
+}
+
 void tensor_read(const tape *t, tensor x, double *values)
 {
     if (!x)
