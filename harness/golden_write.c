@@ -218,6 +218,41 @@ static int try_calibration(struct golden *g, bool *redraw)
     return holds == 1 ? 0 : -1;
 }
 
+static int check_elements(const struct golden *g, size_t elements)
+{
+    if (elements <= ASSAY_GOLDEN_BYTES / sizeof(float))
+        return 0;
+    return assay_complain(g->error, g->room,
+                          "expected at most %d bytes, found over %zu: make the setting smaller",
+                          ASSAY_GOLDEN_BYTES, elements * sizeof(float));
+}
+
+/* Before anything is computed: inputs and tensors of the model alone may be too many. */
+static int check_size(const struct golden *g)
+{
+    struct assay_model m;
+    struct assay_batch *batch =
+        batch_random(g->variant, &g->config, ASSAY_GOLDEN_SAMPLES, g->config.length, g->seed);
+    size_t elements = 0;
+    if (!batch)
+        return assay_complain(g->error, g->room, "out of memory");
+    for (int i = 0; i < batch->inputs; i++)
+        elements += shape_elements(batch->input[i].shape);
+    int status = check_elements(g, elements);
+    if (status == 0) {
+        status = model_declare(&m, assay_kernels_def(ASSAY_F32), g->variant, &g->config, batch,
+                               g->error, g->room);
+        for (int kind = 0; status == 0 && kind < ASSAY_KINDS; kind++)
+            elements += m.elements[kind];
+        if (status == 0) {
+            status = check_elements(g, elements);
+            model_close(&m);
+        }
+    }
+    batch_free(batch);
+    return status;
+}
+
 int assay_golden_bytes(const struct assay_variant *variant, const struct variant_setting *setting,
                        const char *configuration, uint64_t seed, void **bytes, size_t *size,
                        bool *redraw, char *error, size_t room)
@@ -227,6 +262,8 @@ int assay_golden_bytes(const struct assay_variant *variant, const struct variant
     bool other = false;
     *bytes = NULL;
     int status = assay_configuration_make(&g.config, variant, setting->overrides, error, room);
+    if (status == 0)
+        status = check_size(&g);
     if (status == 0)
         status = compute_both(&g);
     if (status == 0)

@@ -216,6 +216,10 @@ struct assay_model {
 int model_open(struct assay_model *m, const struct assay_kernels *kernels,
                const struct assay_variant *variant, const struct assay_config *config,
                const struct assay_batch *batch, uint64_t seed, char *error, size_t room);
+/* The same without data: names, shapes, elements of each kind. */
+int model_declare(struct assay_model *m, const struct assay_kernels *kernels,
+                  const struct assay_variant *variant, const struct assay_config *config,
+                  const struct assay_batch *batch, char *error, size_t room);
 void model_close(struct assay_model *m);
 const char *model_initialise(struct assay_model *m, uint64_t seed);   /* NULL or a message */
 

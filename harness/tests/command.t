@@ -89,8 +89,13 @@ sub change_file {
 prints(0, qr/^mine\.safetensors  \d+ bytes, seed \d/, 'a configuration of my own',
     'golden write denseformer --setting dilated --set length=9 --set layers=3 -o mine.safetensors');
 prints(0, qr/^1 as computed now/m, 'which verifies', 'golden verify mine.safetensors');
+my $own = do { open my $in, '<:raw', 'mine.safetensors' or die "mine.safetensors: $!"; local $/; <$in> };
+like($own, qr/"setting":"dilated length=9 layers=3".*"configuration":"[^"]* length=9 [^"]* layers=3 /, 'and says which it is');
 prints(2, qr/lenght.*did you mean length/s, 'a field that is none', 'golden write denseformer --set lenght=9 -o none.safetensors');
-prints(2, qr/expected at most 262144 bytes/, 'too large', 'golden write denseformer --set width=256 -o none.safetensors');
+prints(2, qr/expected at most 262144 bytes, found over \d+: make the setting smaller/, 'too large',
+    'golden write denseformer --set width=65536 -o none.safetensors');
+prints(2, qr/expected at most 262144 bytes, found over \d+/, 'too long',
+    'golden write denseformer --set length=1048576 -o none.safetensors');
 prints(2, qr/expected the id of one paper/, 'two papers', 'golden write denseformer mamba -o none.safetensors');
 prints(2, qr/are of --output/, 'no file', 'golden write denseformer --set length=9');
 ok(!-e 'none.safetensors', 'and no file is left');

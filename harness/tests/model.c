@@ -244,7 +244,9 @@ static void refusals(void)
     refused("frame=encoder_decoder head=classify", "head: expected language");
     refused("buckets=5", "buckets: expected an even number");
     refused("norm_eps=0", "norm_eps: expected a positive number");
+    refused("position_deviation=-1", "embed_deviation, position_deviation, weight_deviation");
     refused("length=0", "length: expected 1 to");
+    refused("layers=4097", "layers and decoder_layers: expected at most 4096; found 4097");
     refused("heads=0", "heads and head_width: expected at least 1");
     refused("pool=max", "pool: expected one of cls, mean, first; found 'max'");
     refused("gated=yes", "gated: expected 0 or 1; found 'yes'");
@@ -326,6 +328,38 @@ static void same_start(void)
     model_close(&other);
 }
 
+/* Positions have a deviation of their own where it is set; a power of two is exact. */
+static void deviation_of_positions(void)
+{
+    static const char *const overrides[] = {"embed_deviation=1",
+                                            "embed_deviation=1 position_deviation=0.015625"},
+                             *const names[] = {"embed.token", "embed.positions"};
+    struct assay_model m[2];
+    struct assay_batch *batch[2];
+    if (!make(&m[0], assay_kernels_def(ASSAY_F32), NULL, overrides[0], &batch[0])
+        || !make(&m[1], assay_kernels_def(ASSAY_F32), NULL, overrides[1], &batch[1])) {
+        ok(false, "two models");
+        return;
+    }
+    for (int j = 0; j < 2; j++) {
+        double x[1024] = {0}, y[1024] = {0};
+        const struct assay_entry *e = model_find(&m[0], names[j]);
+        bool holds = e && e->elements <= 1024;
+        if (holds) {
+            model_read(&m[0], e, x);
+            model_read(&m[1], model_find(&m[1], names[j]), y);
+        }
+        for (size_t i = 0; holds && i < e->elements; i++)
+            holds = x[i] != 0 && y[i] == (j ? 0.015625 : 1) * x[i];
+        ok(holds, "position_deviation=2^-6: %s %s", names[j],
+           j ? "are 2^-6 of those of 1" : "stay");
+    }
+    for (int i = 0; i < 2; i++) {
+        batch_free(batch[i]);
+        model_close(&m[i]);
+    }
+}
+
 int main(void)
 {
     every_setting();
@@ -335,5 +369,6 @@ int main(void)
     refusals();
     bad_batches();
     same_start();
+    deviation_of_positions();
     return done_testing();
 }

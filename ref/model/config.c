@@ -376,17 +376,19 @@ static bool one_value(const struct assay_config *c, char *error, size_t room)
     EXPECT(c->stream >= 1 && c->stream <= c->width, "stream: expected 1 to width %zu; found %zu",
            c->width, c->stream);
     EXPECT(c->width >= 1 && c->width <= 1 << 16, "width: expected 1 to 65536; found %zu", c->width);
+    EXPECT(c->layers <= 4096 && c->decoder_layers <= 4096,
+           "layers and decoder_layers: expected at most 4096; found %zu and %zu", c->layers,
+           c->decoder_layers);
     EXPECT(c->heads >= 1 && c->head_width >= 1,
            "heads and head_width: expected at least 1; found %zu and %zu", c->heads, c->head_width);
     EXPECT(c->key_heads >= 1 && c->heads % c->key_heads == 0,
            "key_heads: expected a divisor of heads; found %zu and %zu", c->key_heads, c->heads);
     EXPECT(c->hidden >= 1, "hidden: expected at least 1; found 0");
     EXPECT(c->norm_eps > 0, "norm_eps: expected a positive number; found %g", c->norm_eps);
-    EXPECT(c->embed_deviation >= 0 && c->weight_deviation >= 0,
-           "embed_deviation and weight_deviation: expected at least 0; found %g and %g",
-           c->embed_deviation, c->weight_deviation);
-    EXPECT(c->position_deviation >= 0, "position_deviation: expected at least 0; found %g",
-           c->position_deviation);
+    EXPECT(c->embed_deviation >= 0 && c->position_deviation >= 0 && c->weight_deviation >= 0,
+           "embed_deviation, position_deviation, weight_deviation: expected at least 0; found %g, "
+           "%g, %g",
+           c->embed_deviation, c->position_deviation, c->weight_deviation);
     EXPECT(c->rotary_base > 1, "rotary_base: expected more than 1; found %g", c->rotary_base);
     EXPECT(c->dropout >= 0 && c->dropout < 1, "dropout: expected 0 <= rate < 1; found %g",
            c->dropout);

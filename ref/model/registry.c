@@ -49,6 +49,9 @@ const struct assay_entry *registry_add(struct assay_model *m, enum assay_kind ki
                                        const char *name, struct assay_shape shape,
                                        struct assay_init init)
 {
+    /* A tensor has less elements than SIZE_MAX / 16: no sum overflows. */
+    if (m->elements[kind] > SIZE_MAX / 16)
+        return NULL;
     if (m->entries == m->entry_room) {
         size_t room = m->entry_room ? 2 * m->entry_room : 64;
         struct assay_entry *entry = realloc(m->entry, room * sizeof *entry);
@@ -121,17 +124,25 @@ static int declare(struct assay_model *m, const struct assay_batch *batch, char 
     return fault ? -1 : 0;
 }
 
-int model_open(struct assay_model *m, const struct assay_kernels *kernels,
-               const struct assay_variant *variant, const struct assay_config *config,
-               const struct assay_batch *batch, uint64_t seed, char *error, size_t room)
+int model_declare(struct assay_model *m, const struct assay_kernels *kernels,
+                  const struct assay_variant *variant, const struct assay_config *config,
+                  const struct assay_batch *batch, char *error, size_t room)
 {
     *m = (struct assay_model){
         .kernels = kernels, .variant = variant, .config = *config, .slot = assay_reference_slots};
     slots_override(&m->slot, variant);
-    if (config_check(config, variant, error, room) != 0 || declare(m, batch, error, room) != 0) {
-        model_close(m);
+    if (config_check(config, variant, error, room) == 0 && declare(m, batch, error, room) == 0)
+        return 0;
+    model_close(m);
+    return -1;
+}
+
+int model_open(struct assay_model *m, const struct assay_kernels *kernels,
+               const struct assay_variant *variant, const struct assay_config *config,
+               const struct assay_batch *batch, uint64_t seed, char *error, size_t room)
+{
+    if (model_declare(m, kernels, variant, config, batch, error, room) != 0)
         return -1;
-    }
     if (!allocate_data(m)) {
         snprintf(error, room, "out of memory for %zu parameters", m->elements[ASSAY_PARAMETER]);
         model_close(m);
