@@ -50,6 +50,14 @@ enum { VECTOR_BYTES = 16, VECTOR_REGISTERS = 16 };
 #endif
 enum { VECTOR = VECTOR_BYTES / sizeof(real) };
 
+/* A loop over the registers of a tile, its n steps written out, so that none is an index into
+ * memory. */
+#ifdef __clang__
+#define UNROLLED_FOR(i, n) _Pragma("clang loop unroll(full)") for (int i = 0; i < (n); i++)
+#else
+#define UNROLLED_FOR(i, n) _Pragma("GCC unroll 16") for (int i = 0; i < (n); i++)
+#endif
+
 /* x if `first`, else y; both are loaded before the choice. gcc 12 makes wrong code of some loops
  * whose loads are conditional (vmaskmov with another vector's mask at x86-64-v3). */
 static inline __attribute__((always_inline)) real chosen(bool first, real x, real y)
@@ -104,11 +112,9 @@ static inline real sum16(size_t n, const real *x)
     real lane[LANES];
     size_t j = 0;
     for (; j + LANES <= n; j += LANES)
-#pragma GCC unroll 16
-        for (size_t v = 0; v < LANE_VECTORS; v++)
+        UNROLLED_FOR (v, LANE_VECTORS)
             sum[v] += vec_load(x + j + v * VECTOR);
-#pragma GCC unroll 16
-    for (size_t v = 0; v < LANE_VECTORS; v++)
+    UNROLLED_FOR (v, LANE_VECTORS)
         vec_store(lane + v * VECTOR, sum[v]);
     for (; j < n; j++)
         lane[j % LANES] += x[j];
@@ -122,11 +128,9 @@ static inline real sum16_products(size_t n, const real *x, const real *y)
     real lane[LANES];
     size_t j = 0;
     for (; j + LANES <= n; j += LANES)
-#pragma GCC unroll 16
-        for (size_t v = 0; v < LANE_VECTORS; v++)
+        UNROLLED_FOR (v, LANE_VECTORS)
             sum[v] += vec_load(x + j + v * VECTOR) * vec_load(y + j + v * VECTOR);
-#pragma GCC unroll 16
-    for (size_t v = 0; v < LANE_VECTORS; v++)
+    UNROLLED_FOR (v, LANE_VECTORS)
         vec_store(lane + v * VECTOR, sum[v]);
     for (; j < n; j++)
         lane[j % LANES] += x[j] * y[j];
@@ -142,19 +146,16 @@ static inline real largest16(size_t n, const real *x)
         lane[l] = x[0];
     if (n >= LANES) {
         vec best[LANE_VECTORS];
-#pragma GCC unroll 16
-        for (size_t v = 0; v < LANE_VECTORS; v++)
+        UNROLLED_FOR (v, LANE_VECTORS)
             best[v] = vec_load(x + v * VECTOR);
         for (j = LANES; j + LANES <= n; j += LANES)
-#pragma GCC unroll 16
-            for (size_t v = 0; v < LANE_VECTORS; v++) {
+            UNROLLED_FOR (v, LANE_VECTORS) {
                 vec y = vec_load(x + j + v * VECTOR);
                 __typeof__(y > best[v]) larger = y > best[v];
                 best[v] = (vec)((larger & (__typeof__(larger))y)
                                 | (~larger & (__typeof__(larger))best[v]));
             }
-#pragma GCC unroll 16
-        for (size_t v = 0; v < LANE_VECTORS; v++)
+        UNROLLED_FOR (v, LANE_VECTORS)
             vec_store(lane + v * VECTOR, best[v]);
     }
     for (; j < n; j++)

@@ -15,8 +15,7 @@ enum { TILE_M = VECTOR_REGISTERS == 32 ? 8 : 6, TILE_N = 2 * VECTOR };
 TILE_INLINE vec vec_fma(real a, vec b, vec c)
 {
     vec r;
-#pragma GCC unroll 16
-    for (int l = 0; l < VECTOR; l++)
+    UNROLLED_FOR (l, VECTOR)
         r[l] = FMA(a, b[l], c[l]);
     return r;
 }
@@ -28,27 +27,20 @@ TILE_INLINE void tile_body(int vecs, size_t k, const real *a, const size_t *row,
                            enum assay_mode mode)
 {
     vec sum[TILE_M][2], y[2];
-#pragma GCC unroll 16
-    for (int i = 0; i < TILE_M; i++)
-#pragma GCC unroll 16
-        for (int v = 0; v < vecs; v++)
+    UNROLLED_FOR (i, TILE_M)
+        UNROLLED_FOR (v, vecs)
             sum[i][v] = resume ? vec_load(c + (size_t)i * c_row + v * VECTOR) : (vec){0};
     for (size_t p = 0; p < k; p++) {
-#pragma GCC unroll 16
-        for (int v = 0; v < vecs; v++)
+        UNROLLED_FOR (v, vecs)
             y[v] = vec_load(b + v * VECTOR);
-#pragma GCC unroll 16
-        for (int i = 0; i < TILE_M; i++)
-#pragma GCC unroll 16
-            for (int v = 0; v < vecs; v++)
+        UNROLLED_FOR (i, TILE_M)
+            UNROLLED_FOR (v, vecs)
                 sum[i][v] = vec_fma(a[row ? row[i] : (size_t)i], y[v], sum[i][v]);
         a += a_column;
         b += b_row;
     }
-#pragma GCC unroll 16
-    for (int i = 0; i < TILE_M; i++)
-#pragma GCC unroll 16
-        for (int v = 0; v < vecs; v++) {
+    UNROLLED_FOR (i, TILE_M)
+        UNROLLED_FOR (v, vecs) {
             real *to = c + (size_t)i * c_row + v * VECTOR;
             vec value = sum[i][v];
             if (mode == ASSAY_ADD)
