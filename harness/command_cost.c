@@ -207,6 +207,15 @@ static int add_row(struct assay_cost_table *t, struct assay_cost_model m, char *
     return 0;
 }
 
+/* Whether a form is a setting, too: it has that row. */
+static bool has_setting(const struct assay_variant *v, const char *form)
+{
+    for (const struct variant_setting *s = v->settings; s && s->name; s++)
+        if (strcmp(s->name, form) == 0)
+            return true;
+    return false;
+}
+
 static int add_paper(struct assay_cost_table *t, const struct assay_variant *v, char *error,
                      size_t room)
 {
@@ -218,8 +227,8 @@ static int add_paper(struct assay_cost_table *t, const struct assay_variant *v, 
             return -1;
         for (const struct variant_form *f = v->forms; f && f->name; f++) {
             m.form = f;
-            if (f != v->forms && !f->decode && differs(&m, error, room)
-                && add_row(t, m, error, room) != 0)
+            if (f != v->forms && !f->decode && !(s == v->settings && has_setting(v, f->name))
+                && differs(&m, error, room) && add_row(t, m, error, room) != 0)
                 return -1;
         }
     }

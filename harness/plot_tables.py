@@ -16,8 +16,15 @@ COSTS = (("mixing_multiply_adds", "multiply-adds of mixing"), ("peak_bytes", "pe
          ("seconds", "time of a pass, seconds"))
 
 
+# More curves than colours and styles tell apart: then only the first form of each paper.
+MANY_CURVES = 28
+# How the work of mixing grows from the last length but one to the last.
+GROWTHS = ((1.25, "mixing that grows as n"), (1.75, "between n and n²"),
+           (math.inf, "mixing that grows as n²"))
+
+
 def read_costs(path):
-    """[(label, {quantity: ([n], [value])})] of each paper's first setting in all its forms; rows
+    """[(label, {quantity: ([n], [value])})] of each paper's first setting in its forms; rows
     with the same numbers, times aside, are one curve with several names."""
     needed = {"model", "id", "setting", "n", *(q for q, _ in COSTS)}
     try:
@@ -31,40 +38,66 @@ def read_costs(path):
         for line in lines:
             if first.setdefault(line["id"], line["setting"]) != line["setting"]:
                 continue
-            row = rows.setdefault(line["model"], {q: ([], []) for q, _ in COSTS})
+            row = rows.setdefault((line["id"], line["model"]), {q: ([], []) for q, _ in COSTS})
             for quantity, _ in COSTS:
                 if line[quantity]:
                     row[quantity][0].append(int(line["n"]))
                     row[quantity][1].append(float(line[quantity]))
     except (OSError, UnicodeDecodeError, ValueError, TypeError, csv.Error) as reason:
         raise Failure(f"{path}: {reason}")
+    if len(rows) > MANY_CURVES:
+        form = {}
+        for paper, model in rows:
+            form.setdefault(paper, model)
+        rows = {key: row for key, row in rows.items() if form[key[0]] == key[1]}
     curves = {}
-    for name, row in rows.items():
+    for (_, name), row in rows.items():
         counts = tuple(tuple(row[q][1]) for q, _ in COSTS if q != "seconds")
         curves.setdefault(counts, ([], row))[0].append(name)
-    return [(", ".join(names), row) for names, row in curves.values()]
+    return [(",\n".join(names), row) for names, row in curves.values()]
+
+
+def growth(row):
+    """Which of GROWTHS: the slope between the last two lengths."""
+    tokens, work = row["mixing_multiply_adds"]
+    if len(tokens) < 2 or min(work[-2:]) <= 0:
+        return 0
+    slope = math.log(work[-1] / work[-2]) / math.log(tokens[-1] / tokens[-2])
+    return next(i for i, (bound, _) in enumerate(GROWTHS) if slope < bound)
 
 
 def draw_costs(plt, curves):
+    """A row of panels for each growth, with its own legend; the first curve is in all of them."""
     shown = [(q, title) for q, title in COSTS if any(row[q][0] for _, row in curves)]
-    figure, panels = plt.subplots(1, len(shown), figsize=(5.2 * len(shown), 5.6), squeeze=False)
-    looks = itertools.cycle([(c, s) for s in STYLES for c in COLOURS])
-    for (name, row), (colour, style) in zip(curves, looks):
-        for (quantity, _), axes in zip(shown, panels[0]):
-            axes.loglog(*row[quantity], color=colour, linestyle=style, marker="o", markersize=4,
-                        base=2, label=name)
-    for (_, title), axes in zip(shown, panels[0]):
-        axes.set_yscale("log", base=10)
-        axes.set_title(title)
-        axes.set_xlabel("tokens")
-        axes.grid(True, color="#dddddd", linewidth=0.8)
-        axes.set_axisbelow(True)
-    handles = panels[0][0].get_legend_handles_labels()[0]
-    columns = min(3, len(handles))
-    legend = figure.legend(handles=handles, loc="lower center", ncol=columns, frameon=False)
-    for text in legend.get_texts():
-        text.set_parse_math(False)
-    figure.tight_layout(rect=(0, (0.1 + 0.28 * -(-len(handles) // columns)) / 5.6, 1, 1))
+    groups = [(title, [curve for curve in curves if growth(curve[1]) == i])
+              for i, (_, title) in enumerate(GROWTHS)]
+    groups = [(title, group) for title, group in groups if group]
+    heights = [max(4.6, 0.6 + 0.26 * sum(1 + name.count("\n") for name, _ in group))
+               for _, group in groups]
+    figure, panels = plt.subplots(len(groups), len(shown), squeeze=False, sharex="all",
+                                  sharey="col", figsize=(5.2 * len(shown), sum(heights)),
+                                  gridspec_kw={"height_ratios": heights}, layout="constrained")
+    for (heading, group), axes_of_row in zip(groups, panels):
+        looks = itertools.cycle([(c, s) for s in STYLES for c in COLOURS[:-1]])
+        if curves[0] not in group:
+            group = [curves[0], *group]
+        for curve in group:
+            colour, style = (COLOURS[-1], STYLES[0]) if curve is curves[0] else next(looks)
+            for (quantity, _), axes in zip(shown, axes_of_row):
+                axes.loglog(*curve[1][quantity], color=colour, linestyle=style, marker="o",
+                            markersize=4, base=2, label=curve[0])
+        for (_, title), axes in zip(shown, axes_of_row):
+            axes.set_yscale("log", base=10)
+            axes.set_title(title)
+            axes.set_xlabel("tokens")
+            axes.tick_params(labelbottom=True, labelleft=True)
+            axes.grid(True, color="#dddddd", linewidth=0.8)
+            axes.set_axisbelow(True)
+        legend = axes_of_row[-1].legend(loc="upper left", bbox_to_anchor=(1.02, 1), frameon=False,
+                                        fontsize=11, title=heading, title_fontsize=12)
+        legend.set_alignment("left")
+        for text in legend.get_texts():
+            text.set_parse_math(False)
     return figure
 
 
