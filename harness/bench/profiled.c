@@ -3,7 +3,8 @@
  *
  *     profiled ID SETTING STEPS LEVEL
  *
- * Four samples of 64 random tokens a step, the model of `assay cost`; LEVEL is one of cpu's. */
+ * Four samples of 64 random tokens a step, the model of `assay cost`; LEVEL is one of cpu's. Exit status: 0; 1 where
+ * the paper has no such step, with the reason; 2 for bad usage, or if the step fails. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +41,7 @@ static int train(struct assay_model *m, const struct assay_batch *batch, size_t 
     return status;
 }
 
+/* The exit status. */
 static int run(const char *id, const char *setting, size_t steps, const char *level, char *error,
                size_t room)
 {
@@ -48,9 +50,14 @@ static int run(const char *id, const char *setting, size_t steps, const char *le
     struct assay_model model;
     const struct assay_kernels *kernels = assay_lookup_kernels(ASSAY_F32, level, error, room);
     if (!kernels || !(m.variant = assay_lookup_variant(id, error, room))
-        || !(m.setting = assay_lookup_setting(m.variant, setting, error, room))
-        || assay_cost_config(&m, TOKENS, &config, error, room) != 0)
-        return -1;
+        || !(m.setting = assay_lookup_setting(m.variant, setting, error, room)))
+        return 2;
+    if (!variant_trains(m.variant, m.setting)) {
+        assay_complain(error, room, "not trained");
+        return 1;
+    }
+    if (assay_cost_config(&m, TOKENS, &config, error, room) != 0)
+        return 1;
     struct assay_batch *batch = batch_random(m.variant, &config, BATCH, TOKENS, 1);
     const struct assay_variant *v = m.variant == &assay_variant_reference ? NULL : m.variant;
     int status = batch ? model_open(&model, kernels, v, &config, batch, 1, error, room)
@@ -60,7 +67,7 @@ static int run(const char *id, const char *setting, size_t steps, const char *le
         model_close(&model);
     }
     batch_free(batch);
-    return status;
+    return status == 0 ? 0 : 2;
 }
 
 int main(int argc, char **argv)
@@ -72,8 +79,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "profiled: %s\n", fault ? fault : "usage: profiled ID SETTING STEPS LEVEL");
         return 2;
     }
-    if (run(argv[1], argv[2], (size_t)steps, argv[4], error, sizeof error) == 0)
-        return 0;
-    fprintf(stderr, "profiled: %s\n", error);
-    return 2;
+    int status = run(argv[1], argv[2], (size_t)steps, argv[4], error, sizeof error);
+    if (status != 0)
+        fprintf(stderr, "profiled: %s\n", error);
+    return status;
 }
