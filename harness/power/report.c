@@ -86,12 +86,28 @@ static void put_head(const struct trials *t, FILE *out)
 /* Parts of the visible mutants that are to be caught, and of honest runs that may fail. */
 static const double asked_single = 98, asked_bf16 = 90, asked_alarms = 0.001;
 
+static bool survives(const struct cell *c, int p)
+{
+    return c->at[p].visible && !cell_caught(c, p);
+}
+
+/* Why a mutant may go unseen: what the golden leaves to be seen, or its own reason. NULL: none. */
+static const char *reason(const struct trials *t, size_t mutant, size_t s, int p)
+{
+    if (subject_decides(&t->subject[s]))
+        return "codes, signs and spikes are decisions, taken from the golden";
+    if (trials_cell(t, mutant, s)->at[p].effect <= 0)
+        return "what it moves is not judged there";
+    return t->mutant[mutant].survives;
+}
+
 static bool unexplained(const struct trials *t, size_t mutant)
 {
-    bool survives = kinds_of(t, mutant, KIND_WRONG) == 0;
-    for (int p = 0; p < ASSAY_PRECISIONS; p++)
-        survives = survives || count_of(t, mutant, p).seen < count_of(t, mutant, p).visible;
-    return survives && !t->mutant[mutant].survives;
+    bool any = kinds_of(t, mutant, KIND_WRONG) == 0 && !t->mutant[mutant].survives;
+    for (size_t s = 0; s < t->subjects; s++)
+        for (int p = 0; p < ASSAY_PRECISIONS; p++)
+            any = any || (survives(trials_cell(t, mutant, s), p) && !reason(t, mutant, s, p));
+    return any;
 }
 
 bool report_summary(const struct trials *t, FILE *out)
@@ -190,11 +206,6 @@ static void put_subjects(const struct trials *t, FILE *out)
     fputc('\n', out);
 }
 
-static bool survives(const struct cell *c, int p)
-{
-    return c->at[p].visible && !cell_caught(c, p);
-}
-
 /* The goldens where the mutant goes unseen: "all 5", or their names. */
 static void put_unseen(const struct trials *t, size_t mutant, int p, FILE *out)
 {
@@ -222,19 +233,36 @@ static double largest_effect(const struct trials *t, size_t mutant, int p)
     return largest;
 }
 
-static const char *why(const struct mutant *m)
+/* The reasons of its goldens, each once. */
+static void put_reasons(const struct trials *t, size_t mutant, int p, FILE *out)
 {
-    return m->survives ? m->survives : "**unexplained**";
+    enum { MOST = 4 };
+    const char *put[MOST], *none = "**unexplained**";
+    size_t count = 0;
+    for (size_t s = 0; s < t->subjects; s++) {
+        const char *why = survives(trials_cell(t, mutant, s), p) ? reason(t, mutant, s, p) : "";
+        bool known = why && !*why;
+        why = why ? why : none;
+        for (size_t i = 0; i < count; i++)
+            known = known || put[i] == why;
+        if (known || count == MOST)
+            continue;
+        fprintf(out, "%s%s", count ? "; " : "", why);
+        put[count++] = why;
+    }
 }
 
 static void put_survivors(const struct trials *t, FILE *out)
 {
-    fputs("## Survivors\n\n"
-          "Visible mutants that pass. *Effect*: the mistake's own error, in binary64, as a part of "
-          "the budget, at its largest over the tensors that are judged and the goldens where it "
-          "goes unseen. Below 1 the budget excuses as much of an honest backend.\n\n"
-          "| mutant | precision | unseen on | effect | why |\n|:--|:--|:--|--:|:--|\n",
-          out);
+    fputs(
+        "## Survivors\n\n"
+        "Visible mutants that pass. *Effect*: the mistake's own error, in binary64, as a part of "
+        "the budget, at its largest over the tensors that are judged and the goldens where it "
+        "goes unseen. Below 1 the budget excuses as much of an honest backend; 0: nothing that is "
+        "judged moves. Where more than half as many decisions are taken as there are weights, "
+        "the golden gives most of what a mutant could move.\n\n"
+        "| mutant | precision | unseen on | effect | why |\n|:--|:--|:--|--:|:--|\n",
+        out);
     for (size_t m = 0; m < t->mutants; m++)
         for (int p = 0; p < ASSAY_PRECISIONS; p++) {
             struct count n = count_of(t, m, p);
@@ -243,7 +271,9 @@ static void put_survivors(const struct trials *t, FILE *out)
             fprintf(out, "| %s | %s | ", t->mutant[m].name,
                     assay_precision_name((enum assay_precision)p));
             put_unseen(t, m, p, out);
-            fprintf(out, " | %.2g | %s |\n", largest_effect(t, m, p), why(&t->mutant[m]));
+            fprintf(out, " | %.2g | ", largest_effect(t, m, p));
+            put_reasons(t, m, p, out);
+            fputs(" |\n", out);
         }
     fputc('\n', out);
 }
@@ -285,7 +315,8 @@ static void put_harmless(const struct trials *t, FILE *out)
     for (size_t m = 0; m < t->mutants; m++)
         if (kinds_of(t, m, KIND_WRONG) == 0)
             fprintf(out, "| %s | %s | %zu | %zu | %s |\n", t->mutant[m].name, t->mutant[m].what,
-                    kinds_of(t, m, KIND_UNCHANGED), kinds_of(t, m, KIND_SAME), why(&t->mutant[m]));
+                    kinds_of(t, m, KIND_UNCHANGED), kinds_of(t, m, KIND_SAME),
+                    t->mutant[m].survives ? t->mutant[m].survives : "**unexplained**");
     double same = 0, wrong = (double)INFINITY;
     for (size_t i = 0; i < t->mutants * t->subjects; i++) {
         if (t->cell[i].kind == KIND_SAME)

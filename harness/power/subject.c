@@ -220,6 +220,17 @@ static size_t decisions_of(const struct subject *s)
     return count;
 }
 
+bool subject_decides(const struct subject *s)
+{
+    size_t decided = 0, weights = 0;
+    for (size_t i = 0; i < s->golden->count; i++) {
+        const struct assay_golden_result *r = &s->golden->result[i];
+        decided += r->decision ? r->bits->elements : 0;
+        weights += strncmp(r->name, "grad/", 5) == 0 ? r->bits->elements : 0;
+    }
+    return 2 * decided > weights;
+}
+
 /* Values are judged under the golden's decisions. Caller: free; NULL without memory. */
 static struct assay_decided *take_decisions(const struct computing *c)
 {

@@ -56,6 +56,10 @@ struct judged {
 /* Is the tensor judged in precision `column`? */
 bool subject_judges(const struct assay_golden_result *g, int column);
 
+/* Are decisions, which a trial takes from the golden, most of what it computes: more than half as many
+ * elements as weights? Codes of activations, signs of weights, spikes. */
+bool subject_decides(const struct subject *s);
+
 /* Is any? Not where no honest run in it was finite: then the golden has no budgets for it. */
 bool subject_judges_any(const struct subject *s, int column);
 
