@@ -36,7 +36,7 @@ enum { ELEMENTARY_LANES = 32 };
 /* ELEMENTARY_LANES results, and whether any needs the scalar function: where the interval around
  * the binary64 value rounds to two results or to NaN, or where x is outside the evaluator's range.
  * Not inlined, so that `restrict` is not lost: gcc 12 leaves some of these loops scalar otherwise.
- */
+ * Without simdlen clang 14 has too few vectors under way. */
 #define ELEMENTARY_BLOCK(name, in_range, finish) \
     __attribute__((noinline)) static unsigned block_##name(const float *restrict x, \
                                                            float *restrict y) \
@@ -44,7 +44,8 @@ enum { ELEMENTARY_LANES = 32 };
         unsigned unsure = 0; \
         float room[ELEMENTARY_LANES]; \
         const float *inside = inside_##name(x, room); \
-        _Pragma("omp simd reduction(| : unsure)") for (int i = 0; i < ELEMENTARY_LANES; i++) \
+        _Pragma("omp simd simdlen(16) reduction(| : unsure)") \
+        for (int i = 0; i < ELEMENTARY_LANES; i++) \
         { \
             double value = wide_##name(inside[i]); \
             float low = wide_low(value), high = wide_high(value); \
