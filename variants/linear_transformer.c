@@ -283,11 +283,6 @@ static struct variant_growth growth(const struct assay_config *c)
         1, 1, "abstract and section 3.2: linear in the length, in time and in memory"};
 }
 
-static const char *legal(const struct assay_config *c)
-{
-    return c->key_heads == c->heads ? NULL : "key_heads: expected as many as heads";
-}
-
 static const char *const evaluations[] = {"linear", "chunked", "quadratic", NULL};
 
 /* clang-format off */
@@ -356,7 +351,7 @@ const struct assay_variant assay_variant_linear_transformer = {
     .outside = outside_linear_transformer,
     .untested = "Accuracies of the Long Range Arena (16.13, 65.90, 53.09, 42.34, 75.30) need the "
                 "full-size runs.",
-    .legal = legal,
+    .needs = NEEDS_KEYS_PER_HEAD,
     .mixer_multiply_adds = multiply_adds,
     .decode_elements = state_elements,
     .growth = growth,
