@@ -3,8 +3,9 @@
  *
  *     profiled ID SETTING STEPS LEVEL
  *
- * Four samples of 64 random tokens a step, the model of `assay cost`; LEVEL is one of cpu's. Exit status: 0; 1 where
- * the paper has no such step, with the reason; 2 for bad usage, or if the step fails. */
+ * Four samples of 64 random tokens a step, the model of `assay cost`; LEVEL is one of cpu's. Exit
+ * status: 0; 1 where the paper has no such step, with the reason; 2 for bad usage, or if the step
+ * fails. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -226,6 +226,8 @@ ok(-s 'table.tex', 'which is there');
 my $costs = decode_json((assay('cost denseformer --json'))[1]);
 ok(abs($costs->{rows}[0]{exponents}{mixing_multiply_adds}{exponent} - 2) < 0.05, 'cost --json: the exponent of attention is 2');
 is(scalar @{ $costs->{rows}[0]{costs} }, 8, 'eight lengths');
+my @rows = map { $_->{model} } @{ decode_json((assay('cost reformer --json'))[1])->{rows} };
+is(scalar(grep { $_ eq 'reformer (recomputed)' } @rows), 1, 'a form that is a setting, too, has one row');
 prints(0, qr/^\z/, 'into a folder', 'cost denseformer --decode --output costs');
 is((-s 'costs/table.md' && -s 'costs/decode.csv' ? `grep -c '^"denseformer' costs/costs.csv` : ''), "24\n", 'which has a line for every setting and length');
 prints(2, qr/did you mean denseformer/, 'the nearest paper', 'cost densformer');

@@ -51,6 +51,23 @@ static void the_list_is_whole(void)
     ok(wrong == 0 && twice == 0, "each has one mistake and a name of its own");
 }
 
+/* Whose codes, signs and spikes a trial takes from the file, and who decides little or nothing. */
+static void decisions_are_known(void)
+{
+    static const char *const name[] = {"bitnet", "lmuformer.spiking", "reformer", "reference"};
+    const char *source = getenv("ASSAY_SRCDIR");
+    for (int i = 0; i < 4; i++) {
+        char path[1024];
+        struct subject s = {0};
+        snprintf(path, sizeof path, "%s/golden/%s.safetensors", source ? source : ".", name[i]);
+        bool opens = subject_open(&s, path, error, sizeof error) == 0;
+        ok(opens && subject_decides(&s) == (i < 2), "%s: decisions are %s of what is computed",
+           name[i], i < 2 ? "most" : "little");
+        if (opens)
+            subject_close(&s);
+    }
+}
+
 static enum kind kind_of(const struct trials *t, const char *name, size_t s)
 {
     return trials_cell(t, (size_t)(mutant_named(name) - t->mutant), s)->kind;
@@ -122,6 +139,7 @@ static void the_same_function_is_known(void)
 int main(void)
 {
     the_list_is_whole();
+    decisions_are_known();
     if (ok(open_subjects(), "goldens open")) {
         plain_mistakes_are_caught();
         the_same_function_is_known();
